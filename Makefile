@@ -1,0 +1,31 @@
+# Everything one does here, by name. The first target sets up a virtual environment in .venv.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export PYTHONDONTWRITEBYTECODE ?= 1
+
+.PHONY: compare test check bench format clean
+
+$(VENV)/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+compare: $(VENV)/ready  ## draw faces, train one backbone with every head, score strangers, write runs/
+	$(BIN)/recognition compare $(ARGS)
+
+test: $(VENV)/ready  ## the whole suite
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/ready  ## style, types, and the directions of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

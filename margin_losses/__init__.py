@@ -1,0 +1,1 @@
+"""Margin-softmax heads over shared, normalised embeddings."""

@@ -1,0 +1,1 @@
+"""How well embeddings separate people never seen in training, and search among them."""

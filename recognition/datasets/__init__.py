@@ -1,0 +1,1 @@
+"""Readers of pictures: image folders, drawn faces, scikit-learn's fetchers."""
