@@ -1,0 +1,145 @@
+"""Margins by name: `arcface:m=0.4`, `cosface:m=0.35,s=30`, `lsoftmax:m=2+annealed:minimum=0`."""
+
+import difflib
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from typing import NamedTuple, get_type_hints
+
+from margin_losses.annealing import Annealed
+from margin_losses.margins import (
+    AMSoftmax,
+    ArcFace,
+    CosFace,
+    LSoftmax,
+    Margin,
+    NormFace,
+    SMSoftmax,
+    Softmax,
+    SphereFace,
+)
+
+MARGINS: dict[str, type[Margin]] = {
+    margin.__name__.lower(): margin
+    for margin in (
+        Softmax,
+        NormFace,
+        LSoftmax,
+        SphereFace,
+        SMSoftmax,
+        AMSoftmax,
+        CosFace,
+        ArcFace,
+    )
+}
+WRAPPERS: dict[str, type[Annealed]] = {"annealed": Annealed}
+LARGEST_SCALE = 1000.0
+
+
+class HeadSpec(NamedTuple):
+    """A margin, and the scale that was asked for with it."""
+
+    margin: Margin
+    scale: float | None
+
+    @classmethod
+    def parse(cls, text: str) -> "HeadSpec":
+        """Read `name[:option=value,...][+wrapper[:option=value,...]]`; `s` is the scale.
+
+        Raises:
+            ValueError: an unknown name or option, or a value that makes no sense.
+
+        >>> HeadSpec.parse("arcface:m=0.4,s=32")
+        HeadSpec(margin=ArcFace(m=0.4), scale=32.0)
+        """
+        first, *wrappers = re.split(r"\+(?=\s*[a-zA-Z])", text)
+        name, options = _read(first)
+        scale = _number(options.pop("s"), float, "s") if "s" in options else None
+        margin = _make(MARGINS, "margin", name, options, extra=("s",))
+        for wrapper in wrappers:
+            name, options = _read(wrapper)
+            margin = _make(WRAPPERS, "wrapper", name, options, margin)
+        return cls(margin, None if scale is None else check_scale(scale))
+
+
+def parse_margin(text: str) -> Margin:
+    """The margin of `name[:option=value,...]`, without a scale.
+
+    >>> parse_margin("sphereface:m=1.7")
+    SphereFace(m=1.7)
+    """
+    spec = HeadSpec.parse(text)
+    if spec.scale is not None:
+        raise ValueError(f"{text!r}: a scale belongs to the head, not to the margin; leave out s=")
+    return spec.margin
+
+
+def check_scale(scale: float) -> float:
+    """The scale, if it makes sense: 0 < s <= 1000."""
+    if not 0 < scale <= LARGEST_SCALE:
+        raise ValueError(
+            f"scale: expected 0 < s <= {LARGEST_SCALE:g} (published heads use 4 to 64), "
+            f"got {scale:g}"
+        )
+    return scale
+
+
+def table() -> str:
+    """Every margin with its formula, defaults and paper, as a Markdown table."""
+    rows = ["| name | own class's logit | defaults | paper |", "|---|---|---|---|"]
+    for name, kind in MARGINS.items():
+        margin = kind()
+        defaults = [f"{field.name}={getattr(margin, field.name):g}" for field in fields(margin)]
+        if kind.geometry.unit_embedding:
+            defaults.append(f"s={kind.geometry.scale:g}")
+        rows.append(f"| `{name}` | {kind.formula} | {', '.join(defaults)} | {kind.paper} |")
+    return "\n".join(rows)
+
+
+def _read(part: str) -> tuple[str, dict[str, str]]:
+    name, _, rest = part.strip().partition(":")
+    options = {}
+    for item in filter(None, rest.split(",")):
+        key, equals, value = item.partition("=")
+        if not equals:
+            raise ValueError(f"{part.strip()!r}: expected name:option=value,..., got {item!r}")
+        options[key.strip()] = value.strip()
+    return name.strip().lower(), options
+
+
+def _make(
+    known: Mapping[str, type[Margin]],
+    what: str,
+    name: str,
+    options: Mapping[str, str],
+    *inner: Margin,
+    extra: Iterable[str] = (),
+) -> Margin:
+    if name not in known:
+        raise ValueError(f"unknown {what} {name!r}; {_nearest(name, known)}")
+    kind = known[name]
+    types = get_type_hints(kind)
+    accepted = {field.name: types[field.name] for field in fields(kind)[len(inner) :]}
+    for key in options:
+        if key not in accepted:
+            names = [*accepted, *extra]
+            raise ValueError(f"{name} has no option {key!r}; {_nearest(key, names)}")
+    return kind(*inner, **{key: _number(v, accepted[key], key) for key, v in options.items()})
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}known: {', '.join(known) or 'none'}"
+
+
+def _number(text: str, kind: type, key: str) -> float:
+    try:
+        value: float = kind(text)
+    except ValueError:
+        wanted = "a whole number" if kind is int else "a number"
+        raise ValueError(f"option {key}: expected {wanted}, got {text!r}") from None
+    if not math.isfinite(value):
+        raise ValueError(f"option {key}: expected a finite number, got {text!r}")
+    return value

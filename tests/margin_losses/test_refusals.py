@@ -1,0 +1,92 @@
+"""What bad input gets: one sentence that says what was expected, what came, and the way out."""
+
+import re
+
+import pytest
+import torch
+
+from margin_losses import (
+    Annealed,
+    ArcFace,
+    CosFace,
+    HeadSpec,
+    LSoftmax,
+    MarginHead,
+    SMSoftmax,
+    SphereFace,
+    parse_margin,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("arcfase", "unknown margin 'arcfase'; did you mean 'arcface'? known: softmax, normface"),
+        ("", "unknown margin ''; known: softmax"),
+        ("arcface:k=1", "arcface has no option 'k'; known: m, s"),
+        ("arcface:m", "expected name:option=value,..., got 'm'"),
+        ("arcface:m=half", "option m: expected a number, got 'half'"),
+        ("arcface:m=nan", "option m: expected a finite number, got 'nan'"),
+        ("lsoftmax:m=1.5", "option m: expected a whole number, got '1.5'"),
+        ("arcface:s=0", "expected 0 < s <= 1000"),
+        ("arcface:s=-64", "got -64"),
+        ("sphereface+aneal", "unknown wrapper 'aneal'; did you mean 'annealed'?"),
+        ("sphereface+annealed:start=3", "annealed has no option 'start'; known: base, gamma"),
+        ("sphereface+annealed:base=-1", "Annealed: expected a finite base >= 0, got -1"),
+    ],
+)
+def test_a_wrong_name_says_what_is_known(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        HeadSpec.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: ArcFace(28.6), "if 28.6 is in degrees, m=0.4992 is the same angle"),
+        (lambda: ArcFace(-0.5), "expected 0 <= m <= 1.571, got -0.5"),
+        (lambda: ArcFace(float("nan")), "expected 0 <= m <= 1.571, got nan"),
+        (lambda: CosFace(20), "CosFace: m is subtracted from a cosine, expected 0 <= m <= 2"),
+        (lambda: SphereFace(0.5), "SphereFace: m multiplies the angle, expected 1 <= m <= 16"),
+        (lambda: LSoftmax(0), "expected 1 <= m <= 16, got 0"),
+        (lambda: LSoftmax(1.5), "expected a whole number m >= 1, got 1.5"),
+        (lambda: SMSoftmax(-1), "expected 0 <= m <= 1000, got -1"),
+        (lambda: Annealed(ArcFace(), minimum=float("inf")), "expected a finite minimum"),
+        (lambda: MarginHead(0, 5, "arcface"), "expected embedding_dim >= 1 and num_classes >= 1"),
+        (lambda: MarginHead(4, 0, "arcface"), "got 4 and 0"),
+        (lambda: MarginHead(4, 5, "arcface", scale=float("nan")), "got nan"),
+        (lambda: MarginHead(4, 5, "arcface:s=16", scale=32), "scale given twice"),
+        (lambda: MarginHead(4, 5, "arcface", bias=True), "has no bias in its formula"),
+        (lambda: parse_margin("arcface:s=16"), "leave out s="),
+    ],
+)
+def test_a_senseless_number_is_refused(make, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        (torch.ones(2, 4), torch.tensor([0, 5]), "expected 0 <= label < 5 (num_classes), got 5"),
+        (torch.ones(2, 4), torch.tensor([-1, 0]), "got -1"),
+        (torch.ones(2, 4), torch.tensor([0.0, 1.0]), "expected whole numbers (torch.long)"),
+        (torch.ones(2, 4), torch.tensor([True, False]), "got torch.bool"),
+        (torch.ones(2, 4), torch.tensor([0]), "expected shape (2,), one per embedding, got (1,)"),
+        (torch.ones(2, 3), torch.tensor([0, 1]), "this head takes 4 numbers each, got 3"),
+        (torch.ones(0, 4), torch.tensor([]), "at least one row, got (0, 4)"),
+        (torch.ones(4), torch.tensor([0]), "expected a batch of shape (B, D)"),
+        (torch.ones(2, 4, dtype=torch.int64), torch.tensor([0, 1]), "call .float()"),
+        (torch.tensor([[1.0] * 4, [float("nan")] * 4]), torch.tensor([0, 1]), "in row 1"),
+        (torch.tensor([[float("inf")] * 4]), torch.tensor([0]), "NaN or infinity in row 0"),
+    ],
+)
+def test_a_bad_batch_is_refused(x: torch.Tensor, y: torch.Tensor, message: str) -> None:
+    head = MarginHead(4, 5, "arcface")
+    with pytest.raises(ValueError, match=re.escape(message)):
+        head(x, y)
+
+
+def test_an_unknown_reduction_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected 'mean', 'sum' or 'none', got 'max'"):
+        MarginHead(4, 5, "arcface")(torch.ones(1, 4), torch.tensor([0]), reduction="max")
