@@ -1,0 +1,119 @@
+"""Every picture against every other one: the table from which all verification rates follow."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from recognition.embeddings import Floats, people_of, unit_rows
+from recognition.errors import InputError
+
+Similarities = npt.NDArray[np.float32] | npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """P mated and N non-mated comparisons, higher meaning more alike, and who took part.
+
+    Attributes:
+        mated: (P,) similarity of two pictures of one person.
+        nonmated: (N,) similarity of pictures of two people.
+        mated_person: (P,) the person of each mated pair, in 0 .. people - 1.
+        nonmated_persons: (N, 2) the two people of each non-mated pair.
+        people: how many people there are, also those without a mated pair.
+
+    Raises:
+        InputError: no pair of one kind, a score that is not finite, people that do not fit.
+    """
+
+    mated: Similarities
+    nonmated: Similarities
+    mated_person: npt.NDArray[np.int32]
+    nonmated_persons: npt.NDArray[np.int32]
+    people: int
+
+    def __post_init__(self) -> None:
+        for kind in ("mated", "nonmated"):
+            scores = getattr(self, kind)
+            if scores.ndim != 1 or not len(scores) or scores.dtype not in (np.float32, np.float64):
+                raise InputError(
+                    f"{kind} scores must be a flat, not empty array of float32 or float64, not "
+                    f"shape {scores.shape} of {scores.dtype}; compare at least 2 people, one of "
+                    "them with 2 pictures"
+                )
+            if not np.isfinite(scores).all():
+                raise InputError(
+                    f"{kind} scores must be finite, not NaN or infinite; count pictures that "
+                    "could not be embedded as failures instead of scoring them"
+                )
+        one, two = self.mated_person, self.nonmated_persons
+        fits = one.shape == self.mated.shape and two.shape == (len(self.nonmated), 2)
+        if not fits or min(one.min(), two.min()) < 0 or max(one.max(), two.max()) >= self.people:
+            raise InputError(
+                f"expected one person per mated and two per non-mated score, all below "
+                f"{self.people}; got shapes {one.shape} and {two.shape} for {len(self.mated)} and "
+                f"{len(self.nonmated)} scores; build Scores with compare_all"
+            )
+
+
+def compare_all(embeddings: npt.ArrayLike, labels: npt.ArrayLike) -> Scores:
+    """cos(x_i, x_j) for all pairs i < j of N pictures: N (N - 1) / 2 comparisons.
+
+    Products are summed in float64 and kept as float32. That rounds away what the sums are off:
+    equal embeddings tie exactly, nothing leaves [-1, 1], and neither the order of the pictures
+    nor the tiles the work is cut into show in a score.
+    Beside the result (12 bytes a pair) a tile of 32 MiB is in memory.
+
+    Args:
+        embeddings: (N, D) real numbers of any float type, not necessarily normalised.
+        labels: (N,) the person on each picture, text or whole numbers. People are numbered in
+            the order of their names.
+
+    Raises:
+        InputError: embeddings that have no direction, labels that do not fit them, fewer than
+            two people, or nobody with two pictures.
+
+    >>> scores = compare_all([[1, 0], [1, 0], [0, 2]], ["ann", "ann", "bob"])
+    >>> scores.mated, scores.nonmated
+    (array([1.], dtype=float32), array([0., 0.], dtype=float32))
+    """
+    unit = unit_rows(embeddings)
+    people = people_of(labels, len(unit))
+    if len(people.names) < 2 or people.pictures.max() < 2:
+        raise InputError(
+            "expected at least 2 people, one of them with 2 pictures, but got "
+            f"{len(people.names)} people with at most {people.pictures.max()}; add pictures"
+        )
+    order = np.argsort(people.codes, kind="stable")
+    return _compare_sorted(unit[order], people.codes[order], people.pictures)
+
+
+def _compare_sorted(
+    unit: Floats,
+    codes: npt.NDArray[np.int64],
+    pictures: npt.NDArray[np.int64],
+    tile: int | None = None,
+) -> Scores:
+    """All pairs of rows that are sorted by person, so that each row splits into two slices."""
+    n = len(unit)
+    ends = np.cumsum(pictures)[codes]  # where the pictures of the row's person end
+    mated_total = int((pictures * (pictures - 1) // 2).sum())
+    mated = np.empty(mated_total, np.float32)
+    nonmated = np.empty(n * (n - 1) // 2 - mated_total, np.float32)
+    mated_person = np.empty(mated_total, np.int32)
+    persons = np.empty((len(nonmated), 2), np.int32)
+    numbers = codes.astype(np.int32)
+    tile = tile or max(1, 2**22 // n)
+    m = k = 0  # how many of each kind are written
+    for top in range(0, n, tile):
+        cosines = (unit[top : top + tile] @ unit[top:].T).astype(np.float32)
+        for i, row in enumerate(cosines, start=top):
+            end = int(ends[i])
+            same, other = row[i - top + 1 : end - top], row[end - top :]
+            mated[m : m + len(same)] = same
+            mated_person[m : m + len(same)] = numbers[i]
+            nonmated[k : k + len(other)] = other
+            persons[k : k + len(other), 0] = numbers[i]
+            persons[k : k + len(other), 1] = numbers[end:]
+            m, k = m + len(same), k + len(other)
+    return Scores(mated, nonmated, mated_person, persons, len(pictures))

@@ -1,0 +1,101 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recognition.errors import InputError
+from recognition.search import identify, search_people
+
+
+def some(seed, people=7, pictures=3, probes=11, dim=5):
+    random = np.random.default_rng(seed)
+    gallery = random.normal(size=(people * pictures, dim))
+    labels = random.permutation(np.repeat([f"p{i}" for i in range(people)], pictures))
+    return (
+        gallery,
+        labels,
+        random.normal(size=(probes, dim)),
+        random.choice([f"p{i}" for i in range(people + 3)], probes),
+    )
+
+
+def brute(gallery, labels, probe):
+    """[(score, person)] of one probe, best first, equal ones by name."""
+    unit = [g / np.linalg.norm(g) for g in gallery]
+    found = []
+    for person in sorted(set(labels)):
+        mean = np.mean([u for u, p in zip(unit, labels, strict=True) if p == person], axis=0)
+        found.append((probe @ mean / np.linalg.norm(mean) / np.linalg.norm(probe), person))
+    return sorted(found, key=lambda item: (-np.float32(item[0]), item[1]))
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 9), st.integers(1, 3))
+def test_search_agrees_with_comparing_every_template(seed, people, pictures):
+    gallery, labels, probes, persons = some(seed, people, pictures)
+    found = search_people(gallery, labels, probes, persons)
+    assert found.scores.shape == (len(probes), people)
+    for row, probe in enumerate(probes):
+        expected = brute(gallery, labels, probe)
+        np.testing.assert_allclose(found.scores[row], [s for s, _ in expected], atol=1e-6)
+        assert found.labels[row].tolist() == [person for _, person in expected]
+    assert found.probes.tolist() == persons.tolist()
+    assert found.mated.tolist() == [person in labels for person in persons]
+
+
+def test_batches_and_order_change_nothing(monkeypatch):
+    gallery, labels, probes, persons = some(0, people=40, probes=300, dim=64)
+    whole = search_people(gallery, labels, probes, persons)
+    monkeypatch.setattr(identify, "BATCH", 7)
+    batched = search_people(gallery, labels, probes, persons)
+    alone = [search_people(gallery, labels, probes[i : i + 1], persons[i : i + 1]) for i in (0, 9)]
+    shuffle = np.random.default_rng(0).permutation(len(gallery))
+    shuffled = search_people(gallery[shuffle], labels[shuffle], probes, persons)
+    for other in (batched, shuffled):
+        np.testing.assert_array_equal(other.scores, whole.scores)
+        np.testing.assert_array_equal(other.labels, whole.labels)
+    for i, single in zip((0, 9), alone, strict=True):
+        np.testing.assert_array_equal(single.scores[0], whole.scores[i])
+        np.testing.assert_array_equal(single.labels[0], whole.labels[i])
+
+
+def test_equal_templates_tie_exactly_and_stand_in_order_of_their_names():
+    row = np.random.default_rng(1).normal(size=128)
+    names = [f"n{i:02}" for i in range(33)]
+    gallery = np.array([row * (i + 1) for i in range(33)])
+    probes = np.random.default_rng(2).normal(size=(50, 128))
+    found = search_people(gallery, names[::-1], probes, ["n05"] * 50)
+    assert (found.labels == np.array(names)).all()
+    assert (found.scores == found.scores[:, :1]).all()
+    assert (found.ranks == 33).all()  # ties are pessimistic
+
+
+def test_numbers_and_text_name_the_same_people():
+    found = search_people(np.eye(2), [1, 2], np.eye(2), ["1", "3"])
+    assert found.mated.tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({0: np.full((3, 2), np.nan)}, "gallery embeddings must be finite, but row 0"),
+        ({2: np.zeros((2, 2))}, "probe embeddings must have a direction, but row 0"),
+        ({2: np.ones((2, 3))}, "gallery's 2 dimensions, but they have 3"),
+        ({1: ["a"]}, "gallery labels must name the person of each of 3"),
+        ({3: ["a"]}, "probe labels must name the person of each of 2"),
+        ({0: [[1, 0], [-1, 0], [0, 1]]}, "'a' cancel out"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused_in_a_sentence(change, message):
+    call = {0: [[1, 0], [1, 1], [0, 1]], 1: ["a", "a", "b"], 2: np.eye(2), 3: ["a", "c"]}
+    call.update(change)
+    with pytest.raises(InputError, match=message):
+        search_people(*call.values())
+
+
+def test_importing_the_package_does_not_load_faiss():
+    code = "import sys, recognition.search, recognition.protocols; sys.exit('faiss' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
