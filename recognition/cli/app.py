@@ -1,0 +1,41 @@
+"""The verbs of `recognition`."""
+
+from importlib import metadata
+from typing import Annotated
+
+import typer
+
+from recognition.cli.compare import compare
+
+app = typer.Typer(
+    name="recognition",
+    help="How well embeddings tell people apart who were never seen in training.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(compare)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(metadata.version("margin-recognition"))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """How well embeddings tell people apart who were never seen in training.
+
+    Exit codes: 0 done, 2 the input or the options make no sense (one sentence on stderr says
+    why, and nothing was written), 130 stopped by Ctrl-C.
+    """
+
+
+def main() -> None:
+    """The console script."""
+    app()

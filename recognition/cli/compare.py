@@ -1,0 +1,124 @@
+"""`recognition compare`: train one backbone with every head, and judge them on strangers."""
+
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from recognition.cli.console import spoken_errors
+
+
+class Known(StrEnum):
+    """Data sets that scikit-learn knows how to fetch."""
+
+    OLIVETTI = "olivetti"
+    LFW = "lfw"
+
+
+def compare(
+    directory: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Pictures, one folder a person. Half of the people are learned from, the other "
+            "half is never seen in training. Without it, faces are drawn."
+        ),
+    ] = None,
+    train: Annotated[
+        Path | None, typer.Option(help="A folder of people to learn from; goes with --test.")
+    ] = None,
+    test: Annotated[
+        Path | None, typer.Option(help="A folder of other people to be judged on.")
+    ] = None,
+    data: Annotated[
+        Known | None,
+        typer.Option(help="A data set that scikit-learn fetches, or has in its cache."),
+    ] = None,
+    head: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A head to compare, e.g. arcface or arcface:m=0.4,s=32; repeat for more. A bare "
+            "name takes the scale and margin found on the drawn faces; what options leave out is "
+            "the paper's. Default: all heads."
+        ),
+    ] = None,
+    backbone: Annotated[
+        str, typer.Option(help="The network: small, or inception_resnet_v1 (slow on a CPU).")
+    ] = "small",
+    tune: Annotated[
+        bool,
+        typer.Option(
+            "--tune",
+            help="Choose scale and margin on people held out for it, nine trials a head. Takes "
+            "ten times as long.",
+        ),
+    ] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A small run of under a minute, to see what comes.")
+    ] = False,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Repeat everything this often; adds the spread.")
+    ] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 0,
+    steps: Annotated[
+        int | None, typer.Option(help="Training batches per head.  [default: 500]")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(help="Pictures per batch.")] = 64,
+    lr: Annotated[float, typer.Option(help="The highest learning rate.")] = 4e-3,
+    mirror: Annotated[bool, typer.Option(help="Mirror half of the pictures in training.")] = True,
+    test_share: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the people who are never seen.  [default: 0.5; of drawn faces 1/3]"
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where to train, e.g. cpu or cuda.")] = "cpu",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The run folder.  [default: runs/NAME-DATE-TIME]"),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print results.json instead of tables.")
+    ] = False,
+) -> None:
+    """Train one backbone with each head and score every one on people never seen in training.
+
+    Prints three tables and writes a run folder: results.json, table.md, scores.png, det.png, the
+    weights of every head and a log.
+
+    With no data named it draws its own faces:
+
+        recognition compare
+
+        recognition compare FOLDER
+
+        recognition compare --train FOLDER --test OTHER_FOLDER
+
+        recognition compare --head normface --head arcface:m=0.4,s=32
+    """
+    with spoken_errors():
+        from recognition.cli.comparison import Data, run_comparison
+        from recognition.training.choices import DEFAULT_HEADS
+        from recognition.training.compare import Plan
+        from recognition.training.recipe import Recipe
+
+        source = Data(directory, train, test, data, test_share, quick)
+        recipe = Recipe(
+            backbone=backbone,
+            steps=(80 if quick else 500) if steps is None else steps,
+            batch_size=batch_size,
+            lr=lr,
+            mirror=mirror,
+            device=device,
+        )
+        plan = Plan(
+            head or DEFAULT_HEADS,
+            recipe,
+            range(seed, seed + seeds),
+            tune,
+            replicates=200 if quick else 1000,
+        )
+        moment = datetime.now().strftime("%Y%m%d-%H%M%S")
+        folder = Path("runs", f"{source.name}-{moment}") if out is None else out
+        run_comparison(source, plan, folder, as_json=as_json)

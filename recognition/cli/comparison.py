@@ -1,0 +1,158 @@
+"""What `recognition compare` does, in order: find the data, train, judge, write, show."""
+
+import json
+import logging
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from recognition.backbones.registry import find_backbone
+from recognition.cli.console import bar, counter, show_tables
+from recognition.datasets.drawn import draw_faces
+from recognition.datasets.fetchers import fetch_lfw, fetch_olivetti
+from recognition.datasets.folder import read_folder
+from recognition.datasets.pictures import Pictures
+from recognition.errors import InputError
+from recognition.protocols import split_people
+from recognition.report.figures import save_figures
+from recognition.report.run_folder import check_free, run_folder
+from recognition.report.table import markdown, notes, tables, verdict
+from recognition.training.compare import Plan, Run, Task, check_task, compare
+from recognition.training.results import describe, describe_data
+from recognition.training.weights import save_weights
+
+DRAWN, DRAWN_QUICK = (300, 20), (90, 10)  # people, pictures of each
+SHOWN = 10  # skipped files named on stderr
+log = logging.getLogger("recognition")
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where pictures come from; just one way may be named."""
+
+    directory: Path | None
+    train: Path | None
+    test: Path | None
+    known: str | None
+    test_share: float | None
+    quick: bool
+
+    def __post_init__(self) -> None:
+        if (self.train is None) != (self.test is None):
+            given, missing = ("--train", "--test") if self.test is None else ("--test", "--train")
+            raise InputError(f"{given} goes with {missing}; name both folders, or one folder alone")
+        named = [self.directory, self.train, self.known]
+        if len(named) - named.count(None) > 1:
+            raise InputError("expected one source: a folder, --train with --test, or --data")
+        if self.test_share is not None and (self.train or not 0 < self.test_share < 1):
+            raise InputError(
+                "--test-share: expected a share between 0 and 1 of one source of people, got "
+                f"{self.test_share:g}" + (" beside --train and --test" if self.train else "")
+            )
+
+    @property
+    def name(self) -> str:
+        """For the run folder."""
+        if self.train is not None:
+            return "folders"
+        return (
+            (self.directory.resolve().name or "root") if self.directory else self.known or "drawn"
+        )
+
+    def task(self, seed: int, size: int) -> Task:
+        """The pictures to learn from and to be judged on, for one seed."""
+        if self.train is not None and self.test is not None:
+            return Task(_read(self.train, size), _read(self.test, size))
+        share = self.test_share or (0.5 if self.directory or self.known else 1 / 3)
+        pictures = self._pictures(seed, size)
+        learn, strangers = split_people(pictures.labels, test=share, seed=seed)
+        return Task(pictures.of(learn), pictures.of(strangers))
+
+    def _pictures(self, seed: int, size: int) -> Pictures:
+        if self.directory is not None:
+            return _read(self.directory, size)
+        if self.known is not None:
+            fetch = {"olivetti": fetch_olivetti, "lfw": fetch_lfw}[self.known]
+            typer.echo(f"fetching {self.known} through scikit-learn ...", err=True)
+            return fetch(size=size)
+        people, pictures = DRAWN_QUICK if self.quick else DRAWN
+        with bar("drawing faces", people * pictures) as advance:
+            return draw_faces(people, pictures, size=size, seed=seed, progress=advance)
+
+
+@cache  # every seed splits the same pictures anew
+def _read(folder: Path, size: int) -> Pictures:
+    with counter(f"reading {folder.name}") as count:
+        pictures = read_folder(folder, size=size, progress=count)
+    for skipped in pictures.skipped[:SHOWN]:
+        typer.echo(f"skipped {skipped.path!r}: {skipped.reason}", err=True)
+    if len(pictures.skipped) > SHOWN:
+        more = len(pictures.skipped) - SHOWN
+        typer.echo(f"skipped {more} more; results.json lists them all", err=True)
+    return pictures
+
+
+def run_comparison(source: Data, plan: Plan, folder: Path, *, as_json: bool) -> None:
+    """Compare, write the run folder, print.
+
+    Raises:
+        InputError: anything that cannot be; nothing has been written by then.
+    """
+    start = time.perf_counter()
+    check_free(folder)
+    size = find_backbone(plan.recipe.backbone).input_size
+    runs: list[Run] = []
+    data: list[dict[str, Any]] = []
+
+    @lru_cache(maxsize=1)  # the first task is checked before there is a folder
+    def task_of(seed: int) -> Task:
+        task = source.task(seed, size)
+        check_task(task, seed)
+        data.append(describe_data(task, seed))
+        return task
+
+    task_of(plan.seeds[0])
+    with run_folder(folder) as partial, _logged(partial / "run.log"):
+        for run, trained in compare(task_of, plan, watch=bar):
+            save_weights(run, trained, partial / "weights", plan.recipe)
+            runs.append(run)
+        seconds = time.perf_counter() - start
+        results = describe(runs, plan, data, command=_command(), seconds=seconds)
+        text = json.dumps(results, indent=1, allow_nan=False)
+        (partial / "results.json").write_text(text + "\n", encoding="utf-8")
+        (partial / "table.md").write_text(markdown(results), encoding="utf-8")
+        save_figures(results, partial)
+    if as_json:
+        typer.echo(text)
+        return
+    show_tables(tables(results))
+    for line in [*notes(results), "", *verdict(results), "", f"Written to {folder}"]:
+        typer.echo(line)
+
+
+def _command() -> str:
+    return shlex.join(["recognition", *sys.argv[1:]])
+
+
+@contextmanager
+def _logged(file: Path) -> Iterator[None]:
+    handler = logging.FileHandler(file, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        log.info("%s", _command())
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+        handler.close()

@@ -1,0 +1,103 @@
+"""What a person at a terminal sees: bars, tables, and one sentence when something is wrong."""
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table as RichTable
+from tqdm import tqdm
+
+from recognition.errors import InputError
+from recognition.progress import Advance
+from recognition.report.table import Table
+
+BAD_INPUT, INTERRUPTED = 2, 130
+
+
+@contextmanager
+def spoken_errors() -> Iterator[None]:
+    """Turn bad input into one sentence and exit code 2, and Ctrl-C into exit code 130."""
+    with _polite_kill():
+        try:
+            yield
+        except InputError as error:
+            typer.echo(f"recognition: {error}", err=True)
+            raise typer.Exit(BAD_INPUT) from None
+        except KeyboardInterrupt:
+            typer.echo("\nrecognition: stopped; nothing was written", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+
+
+@contextmanager
+def _polite_kill() -> Iterator[None]:
+    """SIGTERM ends the work as Ctrl-C does, so that it cleans up as well."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may ask for signals
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def bar(what: str, total: int) -> Iterator[Advance]:
+    """A stage as a progress bar on stderr; in a log file, a line now and then."""
+    with _bar(what, total) as progress:
+
+        def advance(done: int, note: str = "") -> None:
+            progress.set_postfix_str(note, refresh=False)
+            progress.update(done - progress.n)
+
+        yield advance
+
+
+@contextmanager
+def counter(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar that learns its total while it goes."""
+    with _bar(what, None) as progress:
+
+        def count(done: int, total: int) -> None:
+            progress.total = total
+            progress.update(done - progress.n)
+
+        yield count
+
+
+def _bar(what: str, total: int | None) -> "tqdm[Any]":
+    quiet = not sys.stderr.isatty()
+    return tqdm(
+        total=total,
+        desc=what,
+        file=sys.stderr,
+        mininterval=10 if quiet else 0.1,
+        maxinterval=60 if quiet else 10,
+        dynamic_ncols=not quiet,
+    )
+
+
+def show_tables(tables: Sequence[Table]) -> None:
+    """Print tables that fit 80 columns, each cell's interval on a line of its own."""
+    console = Console()
+    for table in tables:
+        drawn = RichTable(
+            title=table.title,
+            title_justify="left",
+            title_style="bold",
+            box=box.SIMPLE_HEAD,
+            padding=(0, 1, 0, 0),
+        )
+        for index, heading in enumerate(table.headings):
+            drawn.add_column(
+                heading, justify="right" if index else "left", no_wrap=index > 0, min_width=9
+            )
+        for row in table.rows:
+            drawn.add_row(*("\n".join(filter(None, cell)) for cell in row))
+        console.print(drawn)

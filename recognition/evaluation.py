@@ -1,0 +1,214 @@
+"""What embeddings are worth on people never seen in training: every number with its interval."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from recognition.comparisons import compare_all
+from recognition.metrics import (
+    Candidates,
+    EqualErrorRate,
+    ErrorCurve,
+    Interval,
+    OpenSetPoint,
+    OperatingPoint,
+    angle_statistics,
+    area_under_curve,
+    equal_error_rate,
+    error_curve,
+    fnir_at_fpir,
+    identification_intervals,
+    mean_interval,
+    pool,
+    rank_one_rate,
+    tar_at_fmr,
+    verification_intervals,
+)
+from recognition.protocols import open_set_split
+from recognition.search import search_people
+
+FMR_TARGETS = (1e-1, 1e-2, 1e-3)
+FPIR_TARGETS = (1e-2, 1e-1)
+BINS = np.linspace(-1, 1, 201)
+CURVE_POINTS = 400
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number, how far it could be off, and what it rests on.
+
+    Attributes:
+        value: None where the data cannot tell; `note` then says why.
+        low: lower end of the 95 % interval by resampling people, None if there is none.
+        high: its upper end.
+        note: why the value is missing, or why it should not be trusted far.
+        counts: what it was counted from, thresholds included.
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    note: str | None = None
+    counts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All numbers of one set of embeddings, by name, and what figures are drawn from.
+
+    Attributes:
+        estimates: `eer`, `auc`, `tar@fmr=0.1` ..., `rank1`, `fnir@fpir=0.01` ..., `intra`, `inter`.
+        eer: the equal error rate.
+        curve: some hundred steps of the exact error curve.
+        mated: (200,) histogram of the mated scores over [-1, 1].
+        nonmated: the same of the non-mated ones.
+        eer_resamples: (B,) the EER in each resample of the people. Evaluations of the same people
+            with the same seed resample alike, so their differences are paired.
+    """
+
+    estimates: Mapping[str, Estimate]
+    eer: EqualErrorRate
+    curve: ErrorCurve
+    mated: npt.NDArray[np.int64]
+    nonmated: npt.NDArray[np.int64]
+    eer_resamples: npt.NDArray[np.float64]
+
+
+def evaluate_strangers(
+    embeddings: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    *,
+    seed: int = 0,
+    replicates: int = 1000,
+    enrolled_pictures: int = 5,
+) -> Evaluation:
+    """Verification over all pairs, open-set identification, and angles.
+
+    Identification enrols one half of the people by up to five pictures each and probes with the
+    rest of their pictures and with all of the other half; then the halves swap, and both
+    searches are counted together at one threshold.
+
+    Args:
+        embeddings: (N, D), not necessarily normalised.
+        labels: (N,) the person on each picture.
+        seed: of the enrolment split and of the resampling.
+        replicates: resamples of the people behind each interval.
+        enrolled_pictures: pictures enrolled per person, at most half of what there are.
+
+    Raises:
+        InputError: embeddings that cannot be scored, or too few people or pictures.
+    """
+    embeddings, labels = np.asarray(embeddings), np.asarray(labels)
+    scores = compare_all(embeddings, labels)
+    intervals = verification_intervals(scores, FMR_TARGETS, replicates=replicates, seed=seed)
+    eer = equal_error_rate(scores)
+    counts = {"mated": len(scores.mated), "nonmated": len(scores.nonmated), "people": scores.people}
+    estimates = {
+        "eer": Estimate(eer.rate, *intervals.equal_error_rate, counts=eer._asdict() | counts),
+        "auc": Estimate(area_under_curve(scores), *intervals.area_under_curve, counts=counts),
+    }
+    for target in FMR_TARGETS:
+        point = tar_at_fmr(scores, target)
+        estimates[f"tar@fmr={target:g}"] = _at_point(point, point.tar, intervals.tar[target])
+    candidates = _search_both_halves(embeddings, labels, seed, enrolled_pictures)
+    estimates |= _identification(candidates, replicates, seed)
+    angles = angle_statistics(embeddings, labels)
+    estimates["intra"] = Estimate(
+        angles.intra,
+        *mean_interval(
+            angles.picture_angles, angles.picture_persons, replicates=replicates, seed=seed
+        ),
+        counts={
+            "pictures": len(angles.picture_angles),
+            "single_picture_people": angles.single_picture_people,
+        },
+    )
+    estimates["inter"] = Estimate(
+        angles.inter,
+        *mean_interval(angles.person_angles, angles.persons, replicates=replicates, seed=seed),
+        counts={"people": len(angles.persons)},
+    )
+    return Evaluation(
+        estimates,
+        eer,
+        error_curve(scores).thinned(CURVE_POINTS),
+        np.histogram(scores.mated, BINS)[0],
+        np.histogram(scores.nonmated, BINS)[0],
+        intervals.equal_error_rate_resamples,
+    )
+
+
+def _search_both_halves(
+    embeddings: npt.NDArray[np.generic],
+    labels: npt.NDArray[np.generic],
+    seed: int,
+    enrolled_pictures: int,
+) -> Candidates:
+    halves = open_set_split(labels, enrolled_pictures=enrolled_pictures, seed=seed)
+    return pool(
+        [
+            search_people(embeddings[known], labels[known], embeddings[probes], labels[probes])
+            for known, probes in halves
+        ]
+    )
+
+
+def _identification(candidates: Candidates, replicates: int, seed: int) -> dict[str, Estimate]:
+    intervals = identification_intervals(candidates, FPIR_TARGETS, replicates=replicates, seed=seed)
+    estimates = {
+        "rank1": Estimate(
+            rank_one_rate(candidates),
+            *intervals.rank_one_rate,
+            counts={"mated": int(candidates.mated.sum()), "enrolled": _enrolled(candidates)},
+        )
+    }
+    for target in FPIR_TARGETS:
+        point = fnir_at_fpir(candidates, target)
+        estimates[f"fnir@fpir={target:g}"] = _at_point(point, point.fnir, intervals.fnir[target])
+    return estimates
+
+
+def _enrolled(candidates: Candidates) -> int:
+    """People in the larger gallery."""
+    return int(candidates.scores.shape[1])
+
+
+def _at_point(
+    point: OperatingPoint | OpenSetPoint, value: float, interval: Interval | None
+) -> Estimate:
+    counts = {**point._asdict(), "resolved": point.resolved, "reliable": point.reliable}
+    if not point.resolved or interval is None:
+        return Estimate(None, note=point.reason, counts=counts)
+    return Estimate(value, *interval, note=point.reason, counts=counts)
+
+
+def class_angles(
+    embeddings: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    class_weights: npt.ArrayLike,
+    class_labels: npt.ArrayLike,
+    *,
+    replicates: int = 1000,
+    seed: int = 0,
+) -> dict[str, Estimate]:
+    """How class weights lie to the people they were learned from: `w-ec`, `w-inter`, and angles.
+
+    `learn-intra` and `learn-inter` are Intra and Inter on the training people.
+    """
+    found = angle_statistics(embeddings, labels, class_weights, class_labels)
+    options: dict[str, int] = {"replicates": replicates, "seed": seed}
+
+    def by(values: npt.ArrayLike, persons: npt.ArrayLike) -> Estimate:
+        values = np.asarray(values, np.float64)
+        interval = mean_interval(values, persons, **options)
+        return Estimate(float(values.mean()), *interval, counts={"values": len(values)})
+
+    return {
+        "w-ec": by(np.asarray(found.class_angles), class_labels),
+        "w-inter": by(np.asarray(found.class_gaps), class_labels),
+        "learn-intra": by(found.picture_angles, found.picture_persons),
+        "learn-inter": by(found.person_angles, found.persons),
+    }

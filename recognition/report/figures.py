@@ -1,0 +1,101 @@
+"""The two figures of a comparison, from what `results.json` holds."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.stats import norm
+
+MATED, NONMATED = "#1b7f79", "#c8553d"
+TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
+
+
+def save_figures(results: Mapping[str, Any], folder: Path) -> None:
+    """Write `scores.png` and `det.png`."""
+    score_figure(results).savefig(folder / "scores.png", dpi=120)
+    det_figure(results).savefig(folder / "det.png", dpi=120)
+
+
+def score_figure(results: Mapping[str, Any]) -> Figure:
+    """How alike pictures of one person are, and pictures of two, a panel per head."""
+    heads = results["heads"]
+    columns = min(4, len(heads))
+    rows = -(-len(heads) // columns)
+    figure = Figure(figsize=(3.4 * columns, 2.6 * rows + 0.7), layout="constrained")
+    panels = figure.subplots(rows, columns, sharex=True, squeeze=False).ravel()
+    for panel, head in zip(panels, heads, strict=False):
+        _distributions(panel, head, np.asarray(results["bins"]))
+    for panel in panels[len(heads) :]:
+        panel.set_visible(False)
+    for panel in panels[max(0, len(heads) - columns) : len(heads)]:
+        panel.set_xlabel("cosine similarity")
+        panel.tick_params(labelbottom=True)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    return figure
+
+
+def _distributions(panel: Axes, head: Mapping[str, Any], bins: np.ndarray[Any, Any]) -> None:
+    run = head["runs"][0]
+    middles = (bins[1:] + bins[:-1]) / 2
+    for key, colour, label in (
+        ("nonmated", NONMATED, "two people"),
+        ("mated", MATED, "one person"),
+    ):
+        density = np.asarray(run[key]) / (np.sum(run[key]) * np.diff(bins))
+        panel.fill_between(middles, density, step="mid", color=colour, alpha=0.35, linewidth=0)
+        panel.step(middles, density, where="mid", color=colour, linewidth=1.2, label=label)
+    eer = run["estimates"]["eer"]
+    threshold = eer["counts"]["threshold"]
+    panel.axvline(threshold, color="0.3", linewidth=1, linestyle=":", label="threshold of the EER")
+    panel.set_title(f"{head['name']}   EER {eer['value']:.1%}", fontsize=10)
+    panel.set_yticks([])
+    panel.set_xlim(-0.6, 1)
+    panel.spines[["top", "right", "left"]].set_visible(False)
+
+
+def det_figure(results: Mapping[str, Any]) -> Figure:
+    """Misses against false matches on normal-deviate axes, a line per head."""
+    figure = Figure(figsize=(6.6, 6.2), layout="constrained")
+    panel = figure.subplots()
+    lowest = 1.0
+    for index, head in enumerate(results["heads"]):
+        run = head["runs"][0]
+        counts = run["estimates"]["eer"]["counts"]
+        fmr, fnmr = (np.asarray(run["curve"][key]) for key in ("fmr", "fnmr"))
+        seen = (fmr >= 1 / counts["nonmated"]) & (fnmr >= 1 / counts["mated"]) & (fmr < 1)
+        style = "--" if head["name"].startswith(("softmax", "normface")) else "-"
+        panel.plot(
+            norm.ppf(fmr[seen]),
+            norm.ppf(fnmr[seen]),
+            style,
+            color=f"C{index}",
+            linewidth=1.6,
+            label=f"{head['name']}  {run['estimates']['eer']['value']:.1%}",
+        )
+        lowest = min(lowest, 30 / counts["nonmated"])
+    _deviate_axes(panel, lowest)
+    panel.legend(title="equal error rate", frameon=False)
+    return figure
+
+
+def _deviate_axes(panel: Axes, trusted: float) -> None:
+    places = norm.ppf(TICKS)
+    names = [f"{tick * 100:g}" for tick in TICKS]
+    panel.set_xticks(places, names)
+    panel.set_yticks(places, names)
+    panel.set_xlim(norm.ppf(5e-4), norm.ppf(0.6))
+    panel.set_ylim(norm.ppf(2e-3), norm.ppf(0.9))
+    panel.plot([-4, 4], [-4, 4], color="0.8", linewidth=0.8, zorder=0)
+    if trusted > 5e-4:
+        panel.axvspan(-4, norm.ppf(trusted), color="0.93", zorder=0)
+        panel.text(
+            0.01, 0.01, "fewer than 30\nfalse matches", transform=panel.transAxes,
+            fontsize=8, color="0.45",
+        )  # fmt: skip
+    panel.set_xlabel("false match rate, %")
+    panel.set_ylabel("false non-match rate, %")
+    panel.grid(color="0.92", linewidth=0.6)
+    panel.set_aspect("equal")

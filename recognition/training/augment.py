@@ -1,0 +1,31 @@
+"""Small random changes of a batch of pictures."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from recognition.training.recipe import Recipe
+
+
+def to_input(images: Tensor) -> Tensor:
+    """(B, H, W, 3) uint8 -> (B, 3, H, W) float32 in about [-1, 1], facenet's standardisation."""
+    # a permuted view of channels-last pixels is a channels-last tensor: nothing is copied twice
+    return images.permute(0, 3, 1, 2).float().sub_(127.5).div_(128)
+
+
+def augment(pictures: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
+    """Mirror, turn, zoom, shift and relight each picture by its own draw, (B, 3, H, W)."""
+    batch = len(pictures)
+    draws = torch.rand(batch, 7, generator=generator).to(pictures.device) * 2 - 1
+    angle, zoom = recipe.turn * draws[:, 0], 1 + recipe.zoom * draws[:, 1]
+    mirror = torch.where(draws[:, 2] < 0, -1.0, 1.0) if recipe.mirror else torch.ones(batch)
+    cos, sin = zoom * angle.cos(), zoom * angle.sin()
+    # grid_sample measures in half sides
+    rows = [mirror * cos, -sin, 2 * recipe.shift * draws[:, 3]]
+    rows += [mirror * sin, cos, 2 * recipe.shift * draws[:, 4]]
+    affine = torch.stack(rows, 1).view(batch, 2, 3)
+    grid = F.affine_grid(affine, list(pictures.shape), align_corners=False)
+    moved = F.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
+    contrast, brightness = 1 + recipe.light * draws[:, 5], recipe.light * draws[:, 6]
+    lit = moved * contrast[:, None, None, None] + brightness[:, None, None, None]
+    return lit.contiguous(memory_format=torch.channels_last)

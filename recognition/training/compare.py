@@ -1,0 +1,220 @@
+"""Every head on the same backbone, from the same start, judged on the same strangers."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from margin_losses import HeadSpec
+from recognition.comparisons import compare_all
+from recognition.datasets.pictures import Pictures
+from recognition.errors import InputError
+from recognition.evaluation import Estimate, Evaluation, class_angles, evaluate_strangers
+from recognition.metrics import equal_error_rate
+from recognition.progress import Watch, unwatched
+from recognition.protocols import open_set_split, split_people
+from recognition.training.choices import FOUND, TRIALS
+from recognition.training.loop import Trained, embed, train
+from recognition.training.recipe import Recipe
+
+log = logging.getLogger(__name__)
+
+
+class Task(NamedTuple):
+    """Whom to learn from and whom to be judged on; nobody is in both."""
+
+    learn: Pictures
+    test: Pictures
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to compare.
+
+    Attributes:
+        heads: names, with options or without; those without get the values found by tuning.
+        recipe: how each is trained.
+        seeds: everything is repeated for each.
+        tune: choose scale and margin of the heads without options on people held out for it;
+            otherwise they have the values found on the drawn faces.
+        tuning_share: the share of the people to learn from that is held out.
+        replicates: resamples behind each interval.
+    """
+
+    heads: Sequence[str]
+    recipe: Recipe
+    seeds: Sequence[int] = (0,)
+    tune: bool = False
+    tuning_share: float = 0.25
+    replicates: int = 1000
+
+    def __post_init__(self) -> None:
+        if not self.heads:
+            raise InputError("expected at least one head; leave --head out to compare all")
+        settings = [resolve(head) for head in self.heads]
+        for head, setting in zip(self.heads, settings, strict=True):
+            if settings.count(setting) > 1:
+                raise InputError(f"head {head!r} is named twice; name each head once")
+
+
+class Trial(NamedTuple):
+    """One setting of a head, and its equal error rate on the tuning people."""
+
+    head: str
+    eer: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """One head, trained and judged.
+
+    Attributes:
+        asked: the head as it was asked for, which names it.
+        head: the setting it was trained at, options included.
+        seed: of this repetition.
+        evaluation: on the test people.
+        estimates: all numbers, those of the test people and those of the class weights.
+        losses: (steps,) the loss of each batch.
+        seconds: how long training took.
+        trials: what was tried to choose the options, if anything was.
+    """
+
+    asked: str
+    head: str
+    seed: int
+    evaluation: Evaluation
+    estimates: Mapping[str, Estimate]
+    losses: npt.NDArray[np.float32]
+    seconds: float
+    trials: Sequence[Trial] = ()
+
+
+def resolve(head: str) -> str:
+    """The head's full setting: the values found on the drawn faces where it has no options.
+
+    Raises:
+        InputError: not a head.
+    """
+    try:
+        HeadSpec.parse(head)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    return FOUND.get(_key(head), _key(head))
+
+
+def _key(head: str) -> str:
+    return head.strip().lower()
+
+
+def compare(
+    tasks: Callable[[int], Task], plan: Plan, *, watch: Watch = unwatched
+) -> Iterator[tuple[Run, Trained]]:
+    """Train and judge every head, one at a time: what was found, and the networks.
+
+    Within a seed all heads share initial weights, batches, augmentation and people.
+
+    Args:
+        tasks: the task of a seed.
+        plan: heads, recipe, repetitions.
+        watch: told how far each stage is.
+
+    Raises:
+        InputError: a task that cannot be learned or judged; raised before anything is trained.
+    """
+    for seed in plan.seeds:
+        task = tasks(seed)
+        check_task(task, seed)
+        for head in plan.heads:
+            trials = _tune(head, task.learn, plan, seed, watch) if plan.tune else ()
+            chosen = min(trials, key=lambda trial: trial.eer).head if trials else resolve(head)
+            # tuned or not, heads with options learn from the same people as the others
+            learn = _without_tuning_people(task.learn, plan, seed) if plan.tune else task.learn
+            trained = _train(chosen, learn, plan.recipe, seed, watch)
+            evaluation, estimates = _judge(trained, learn, task.test, plan, seed, watch)
+            log.info("%s seed %d: equal error rate %.4f", chosen, seed, evaluation.eer.rate)
+            found = evaluation, estimates, trained.losses, trained.seconds, trials
+            yield Run(_key(head), chosen, seed, *found), trained
+
+
+def check_task(task: Task, seed: int) -> None:
+    """Refuse a task on which training or scoring would fail later.
+
+    Raises:
+        InputError: too few people or pictures, or somebody on both sides.
+    """
+    both = np.intersect1d(task.learn.people, task.test.people)
+    if len(both):
+        raise InputError(
+            f"{len(both)} people are in both folders, {str(both[0])!r} among them; the test must "
+            "be on people never seen: take them out of one, or rename folders of different people"
+        )
+    for pictures, purpose in ((task.learn, "to learn from"), (task.test, "to be tested on")):
+        if len(pictures.people) < 2:
+            raise InputError(
+                f"expected at least 2 people {purpose}, got {len(pictures.people)}; "
+                "a folder holds one folder per person"
+            )
+    if len(task.learn) == len(task.learn.people):
+        raise InputError(
+            f"expected several pictures a person to learn from, got {len(task.learn)} pictures of "
+            f"{len(task.learn.people)} people; add pictures"
+        )
+    open_set_split(task.test.labels, seed=seed)
+
+
+def _judge(
+    trained: Trained, learn: Pictures, test: Pictures, plan: Plan, seed: int, watch: Watch
+) -> tuple[Evaluation, Mapping[str, Estimate]]:
+    head, options = trained.head, {"replicates": plan.replicates, "seed": seed}
+    with watch("scoring strangers", len(test) + len(learn)) as advance:
+        found = embed(trained.backbone, test.images, progress=advance)
+        evaluation = evaluate_strangers(found, test.labels, **options)
+        learned = embed(
+            trained.backbone, learn.images, progress=lambda done: advance(len(test) + done)
+        )
+        weights = head.weight[:, : head.embedding_dim].detach().cpu().numpy()
+        angles = class_angles(learned, learn.labels, weights, trained.people, **options)
+    return evaluation, {**evaluation.estimates, **angles}
+
+
+def _train(head: str, learn: Pictures, recipe: Recipe, seed: int, watch: Watch) -> Trained:
+    log.info("%s seed %d: training on %d pictures", head, seed, len(learn))
+    every = max(1, recipe.steps // 20)
+    with watch(head, recipe.steps) as advance:
+
+        def progress(step: int, loss: float) -> None:
+            advance(step, f"loss {loss:.3f}")
+            if step % every == 0 or step == recipe.steps:
+                log.info("%s seed %d: step %d loss %.4f", head, seed, step, loss)
+
+        return train(learn, head, recipe, seed=seed, progress=progress)
+
+
+def _tune(head: str, learn: Pictures, plan: Plan, seed: int, watch: Watch) -> tuple[Trial, ...]:
+    """Every setting of a head, judged on people held out; none where options were given."""
+    trials = []
+    rest = _without_tuning_people(learn, plan, seed)
+    held_out = learn.of(np.setdiff1d(learn.people, rest.people))
+    for setting in TRIALS.get(_key(head), ()):
+        trained = _train(setting, rest, plan.recipe, seed, watch)
+        scores = compare_all(embed(trained.backbone, held_out.images), held_out.labels)
+        trials.append(Trial(setting, equal_error_rate(scores).rate))
+        log.info("%s seed %d: tuning equal error rate %.4f", *trials[-1][:1], seed, trials[-1].eer)
+    return tuple(trials)
+
+
+def _without_tuning_people(learn: Pictures, plan: Plan, seed: int) -> Pictures:
+    rest, _ = split_people(learn.labels, test=plan.tuning_share, seed=seed)
+    return learn.of(rest)
+
+
+def paired_difference(run: Run, baseline: Run, level: float = 0.95) -> tuple[float, float, float]:
+    """EER of `run` less that of `baseline`, and its interval: the same people, resampled alike."""
+    one, other = run.evaluation, baseline.evaluation
+    gap = one.eer_resamples - other.eer_resamples
+    outside = (1 - level) / 2
+    low, high = (float(end) for end in np.quantile(gap, [outside, 1 - outside]))
+    return one.eer.rate - other.eer.rate, low, high

@@ -1,0 +1,148 @@
+"""Everything a comparison found, as plain numbers and text: what `results.json` holds."""
+
+import hashlib
+import os
+import platform
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+import torch
+
+from recognition.datasets.pictures import Pictures
+from recognition.evaluation import BINS, Estimate
+from recognition.training.compare import Plan, Run, Task, paired_difference
+
+BASELINE = "normface"
+PACKAGES = ("margin-recognition", "numpy", "torch", "scipy", "scikit-learn", "faiss-cpu", "Pillow")
+
+
+def describe(
+    runs: Sequence[Run],
+    plan: Plan,
+    data: Sequence[Mapping[str, Any]],
+    *,
+    command: str,
+    seconds: float,
+) -> dict[str, Any]:
+    """The whole of a comparison, ready for JSON.
+
+    A head's `estimates` are means over the seeds, with the spread (standard deviation) between
+    them; the ends of an interval are averaged alike. Each seed's own numbers are in `runs`.
+    """
+    heads = [_head([run for run in runs if run.asked == name]) for name in _names(runs)]
+    return {
+        "command": command,
+        "seconds": round(seconds, 1),
+        "versions": {"python": platform.python_version(), **_versions()},
+        "machine": {
+            "processor": platform.machine(),
+            "cores": os.cpu_count(),
+            "threads": torch.get_num_threads(),
+        },
+        "recipe": asdict(plan.recipe),
+        "seeds": list(plan.seeds),
+        "resamples": plan.replicates,
+        "options_chosen": _chosen(plan),
+        "data": list(data),
+        "bins": BINS.round(4).tolist(),
+        "heads": heads,
+        "differences": _differences(runs),
+    }
+
+
+def _names(runs: Iterable[Run]) -> list[str]:
+    return list(dict.fromkeys(run.asked for run in runs))
+
+
+def _chosen(plan: Plan) -> str:
+    if plan.tune:
+        return (
+            f"chosen by equal error rate on {plan.tuning_share:.0%} of the people to learn from, "
+            "held out for it"
+        )
+    return "found on the drawn faces; options given by hand are as given"
+
+
+def _head(runs: Sequence[Run]) -> dict[str, Any]:
+    names = runs[0].estimates
+    return {
+        "name": runs[0].asked,
+        "settings": list(dict.fromkeys(run.head for run in runs)),
+        "estimates": {name: _over_seeds([run.estimates[name] for run in runs]) for name in names},
+        "seconds": float(np.mean([run.seconds for run in runs])),
+        "runs": [_run(run) for run in runs],
+    }
+
+
+def _over_seeds(estimates: Sequence[Estimate]) -> dict[str, Any]:
+    table = [(e.value, e.low, e.high) for e in estimates]
+    notes = [e.note for e in estimates if e.note]
+    if any(value is None for value, _, _ in table):
+        return {"value": None, "low": None, "high": None, "spread": None, "note": notes[0]}
+    value, low, high = (float(mean) for mean in np.array(table, np.float64).mean(axis=0))
+    values = [v for v, _, _ in table if v is not None]
+    spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    note = notes[0] if notes else None
+    return {"value": value, "low": low, "high": high, "spread": spread, "note": note}
+
+
+def _run(run: Run) -> dict[str, Any]:
+    curve = run.evaluation.curve
+    return {
+        "seed": run.seed,
+        "head": run.head,
+        "seconds": round(run.seconds, 2),
+        "losses": [round(float(loss), 5) for loss in run.losses],
+        "trials": [trial._asdict() for trial in run.trials],
+        "estimates": {name: asdict(estimate) for name, estimate in run.estimates.items()},
+        "curve": {"fmr": curve.fmr.tolist(), "fnmr": curve.fnmr.tolist()},
+        "mated": run.evaluation.mated.tolist(),
+        "nonmated": run.evaluation.nonmated.tolist(),
+    }
+
+
+def _differences(runs: Sequence[Run]) -> dict[str, Any] | None:
+    """EER of every head less that of the baseline, paired by person and by seed."""
+    names = _names(runs)
+    baseline = next((name for name in names if re.split("[:+]", name)[0] == BASELINE), None)
+    if baseline is None:
+        return None
+    against = {run.seed: run for run in runs if run.asked == baseline}
+    rows = {}
+    for name in names:
+        if name != baseline:
+            gaps = [paired_difference(run, against[run.seed]) for run in runs if run.asked == name]
+            value, low, high = (float(mean) for mean in np.mean(gaps, axis=0))
+            rows[name] = {"value": value, "low": low, "high": high}
+    return {"metric": "eer", "baseline": baseline, "heads": rows}
+
+
+def describe_data(task: Task, seed: int) -> dict[str, Any]:
+    """Where the pictures come from, how many there are, and a hash of them."""
+    skipped = dict.fromkeys([*task.learn.skipped, *task.test.skipped])
+    return {
+        "seed": seed,
+        "source": task.test.source,
+        "learn": _side(task.learn),
+        "test": _side(task.test),
+        "skipped": [entry._asdict() for entry in skipped],
+    }
+
+
+def _side(pictures: Pictures) -> dict[str, Any]:
+    digest = hashlib.sha256(pictures.images.tobytes())
+    digest.update("\n".join(pictures.labels.tolist()).encode("utf-8", "surrogatepass"))
+    return {
+        "people": len(pictures.people),
+        "pictures": len(pictures),
+        "size": list(pictures.images.shape[1:3]),
+        "sha256": digest.hexdigest(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    return {name: metadata.version(name) for name in PACKAGES}
