@@ -22,7 +22,8 @@ def inception_resnet_v1() -> nn.Module:
     Its embedding is what stands before the normalisation, so that heads see its length. Training
     needs batches of two or more.
     """
-    network: nn.Module = _network_module().InceptionResnetV1(classify=True)
+    network: nn.Module = _network_module().InceptionResnetV1()
+    network.classify = True  # it then skips its own normalisation, for a classifier of our own
     network.logits = nn.Identity()
     return network
 

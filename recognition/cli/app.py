@@ -9,9 +9,9 @@ from recognition.cli.compare import compare
 
 app = typer.Typer(
     name="recognition",
-    help="How well embeddings tell people apart who were never seen in training.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help leaves the descriptions room in 80 columns
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(compare)
@@ -31,8 +31,8 @@ def _options(
 ) -> None:
     """How well embeddings tell people apart who were never seen in training.
 
-    Exit codes: 0 done, 2 the input or the options make no sense (one sentence on stderr says
-    why, and nothing was written), 130 stopped by Ctrl-C.
+    Exit codes: 0 done; 2 the input or the options make no sense, one sentence on stderr says why,
+    and nothing was written; 130 stopped by Ctrl-C, and nothing was written.
     """
 
 

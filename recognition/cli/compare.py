@@ -38,9 +38,10 @@ def compare(
     head: Annotated[
         list[str] | None,
         typer.Option(
-            help="A head to compare, e.g. arcface or arcface:m=0.4,s=32; repeat for more. A bare "
-            "name takes the scale and margin found on the drawn faces; what options leave out is "
-            "the paper's. Default: all heads."
+            help="A head to compare, e.g. arcface or arcface:m=0.4,s=32; repeat for more. Known: "
+            "softmax, normface, lsoftmax, sphereface, smsoftmax, amsoftmax, cosface, arcface. A "
+            "bare name takes the scale and margin found on the drawn faces; what options leave "
+            "out is the paper's.  [default: all, amsoftmax excepted: it is cosface's formula]"
         ),
     ] = None,
     backbone: Annotated[
@@ -85,17 +86,14 @@ def compare(
     """Train one backbone with each head and score every one on people never seen in training.
 
     Prints three tables and writes a run folder: results.json, table.md, scores.png, det.png, the
-    weights of every head and a log.
+    weights of every head, and a log.
 
-    With no data named it draws its own faces:
-
-        recognition compare
-
-        recognition compare FOLDER
-
-        recognition compare --train FOLDER --test OTHER_FOLDER
-
-        recognition compare --head normface --head arcface:m=0.4,s=32
+    \b
+    recognition compare                      draws faces; about five minutes
+    recognition compare --quick              the same, small, under a minute
+    recognition compare FOLDER               half of its people are never seen
+    recognition compare --train A --test B   learn from A, be judged on B
+    recognition compare --head normface --head arcface:m=0.4,s=32
     """
     with spoken_errors():
         from recognition.cli.comparison import Data, run_comparison

@@ -25,8 +25,8 @@ from recognition.protocols import split_people
 from recognition.report.figures import save_figures
 from recognition.report.run_folder import check_free, run_folder
 from recognition.report.table import markdown, notes, tables, verdict
-from recognition.training.compare import Plan, Run, Task, check_task, compare
-from recognition.training.results import describe, describe_data
+from recognition.training.compare import Plan, Run, Task, compare
+from recognition.training.results import describe, describe_data, printable
 from recognition.training.weights import save_weights
 
 DRAWN, DRAWN_QUICK = (300, 20), (90, 10)  # people, pictures of each
@@ -110,22 +110,21 @@ def run_comparison(source: Data, plan: Plan, folder: Path, *, as_json: bool) -> 
     check_free(folder)
     size = find_backbone(plan.recipe.backbone).input_size
     runs: list[Run] = []
-    data: list[dict[str, Any]] = []
+    data: dict[int, dict[str, Any]] = {}
 
-    @lru_cache(maxsize=1)  # the first task is checked before there is a folder
+    @lru_cache(maxsize=1)  # tasks are asked for twice: all are checked before there is a folder
     def task_of(seed: int) -> Task:
         task = source.task(seed, size)
-        check_task(task, seed)
-        data.append(describe_data(task, seed))
+        data[seed] = describe_data(task, seed)
         return task
 
-    task_of(plan.seeds[0])
+    pending = compare(task_of, plan, watch=bar)
     with run_folder(folder) as partial, _logged(partial / "run.log"):
-        for run, trained in compare(task_of, plan, watch=bar):
+        for run, trained in pending:
             save_weights(run, trained, partial / "weights", plan.recipe)
             runs.append(run)
         seconds = time.perf_counter() - start
-        results = describe(runs, plan, data, command=_command(), seconds=seconds)
+        results = describe(runs, plan, list(data.values()), command=_command(), seconds=seconds)
         text = json.dumps(results, indent=1, allow_nan=False)
         (partial / "results.json").write_text(text + "\n", encoding="utf-8")
         (partial / "table.md").write_text(markdown(results), encoding="utf-8")
@@ -134,7 +133,13 @@ def run_comparison(source: Data, plan: Plan, folder: Path, *, as_json: bool) -> 
         typer.echo(text)
         return
     show_tables(tables(results))
-    for line in [*notes(results), "", *verdict(results), "", f"Written to {folder}"]:
+    for line in [
+        *notes(results),
+        "",
+        *verdict(results),
+        "",
+        f"Written to {printable(str(folder))}",
+    ]:
         typer.echo(line)
 
 

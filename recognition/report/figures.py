@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from scipy.stats import norm
 
 MATED, NONMATED = "#1b7f79", "#c8553d"
+LEAST_FMR, MOST_FMR = 5e-4, 0.6
 TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
 
 
@@ -86,11 +87,11 @@ def _deviate_axes(panel: Axes, trusted: float) -> None:
     names = [f"{tick * 100:g}" for tick in TICKS]
     panel.set_xticks(places, names)
     panel.set_yticks(places, names)
-    panel.set_xlim(norm.ppf(5e-4), norm.ppf(0.6))
+    panel.set_xlim(norm.ppf(LEAST_FMR), norm.ppf(MOST_FMR))
     panel.set_ylim(norm.ppf(2e-3), norm.ppf(0.9))
     panel.plot([-4, 4], [-4, 4], color="0.8", linewidth=0.8, zorder=0)
-    if trusted > 5e-4:
-        panel.axvspan(-4, norm.ppf(trusted), color="0.93", zorder=0)
+    if trusted > LEAST_FMR:
+        panel.axvspan(-4, norm.ppf(min(trusted, MOST_FMR)), color="0.93", zorder=0)
         panel.text(
             0.01, 0.01, "fewer than 30\nfalse matches", transform=panel.transAxes,
             fontsize=8, color="0.45",

@@ -16,7 +16,8 @@ def check_free(folder: Path) -> None:
     Raises:
         InputError: something is there already, or its parent cannot be written.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    if taken or folder.is_symlink() or folder.absolute() == Path.cwd():
         raise InputError(f"{folder} exists already; name another folder with --out, or remove it")
     parent = folder.absolute().parent
     while not parent.exists():
@@ -40,7 +41,13 @@ def run_folder(final: Path) -> Iterator[Path]:
     partial = Path(tempfile.mkdtemp(prefix=f".{final.name}.", suffix=".partial", dir=final.parent))
     try:
         yield partial
-        partial.replace(final)  # fails where something was put there meanwhile
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+    try:
+        partial.replace(final)
+    except OSError as error:  # somebody put something there meanwhile; the work is not thrown away
+        raise InputError(
+            f"the run is finished, but could not be named {final} ({error.strerror}); "
+            f"it is in {partial}"
+        ) from None

@@ -18,7 +18,7 @@ def augment(pictures: Tensor, recipe: Recipe, generator: torch.Generator) -> Ten
     batch = len(pictures)
     draws = torch.rand(batch, 7, generator=generator).to(pictures.device) * 2 - 1
     angle, zoom = recipe.turn * draws[:, 0], 1 + recipe.zoom * draws[:, 1]
-    mirror = torch.where(draws[:, 2] < 0, -1.0, 1.0) if recipe.mirror else torch.ones(batch)
+    mirror = torch.where(draws[:, 2] < 0, -1.0, 1.0) if recipe.mirror else torch.ones_like(angle)
     cos, sin = zoom * angle.cos(), zoom * angle.sin()
     # grid_sample measures in half sides
     rows = [mirror * cos, -sin, 2 * recipe.shift * draws[:, 3]]

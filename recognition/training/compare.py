@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from margin_losses import HeadSpec
+from margin_losses import HeadSpec, Margin
 from recognition.comparisons import compare_all
 from recognition.datasets.pictures import Pictures
 from recognition.errors import InputError
@@ -54,7 +54,7 @@ class Plan:
     def __post_init__(self) -> None:
         if not self.heads:
             raise InputError("expected at least one head; leave --head out to compare all")
-        settings = [resolve(head) for head in self.heads]
+        settings = [_setting(head) for head in self.heads]
         for head, setting in zip(self.heads, settings, strict=True):
             if settings.count(setting) > 1:
                 raise InputError(f"head {head!r} is named twice; name each head once")
@@ -105,6 +105,11 @@ def resolve(head: str) -> str:
     return FOUND.get(_key(head), _key(head))
 
 
+def _setting(head: str) -> tuple[Margin, float]:
+    margin, scale = HeadSpec.parse(resolve(head))
+    return margin, margin.geometry.scale if scale is None else scale
+
+
 def _key(head: str) -> str:
     return head.strip().lower()
 
@@ -122,11 +127,19 @@ def compare(
         watch: told how far each stage is.
 
     Raises:
-        InputError: a task that cannot be learned or judged; raised before anything is trained.
+        InputError: a task that cannot be learned or judged, raised before anything is trained;
+            or training that diverges.
     """
     for seed in plan.seeds:
+        check_task(tasks(seed), plan, seed)
+    return _compare(tasks, plan, watch)
+
+
+def _compare(
+    tasks: Callable[[int], Task], plan: Plan, watch: Watch
+) -> Iterator[tuple[Run, Trained]]:
+    for seed in plan.seeds:
         task = tasks(seed)
-        check_task(task, seed)
         for head in plan.heads:
             trials = _tune(head, task.learn, plan, seed, watch) if plan.tune else ()
             chosen = min(trials, key=lambda trial: trial.eer).head if trials else resolve(head)
@@ -139,8 +152,8 @@ def compare(
             yield Run(_key(head), chosen, seed, *found), trained
 
 
-def check_task(task: Task, seed: int) -> None:
-    """Refuse a task on which training or scoring would fail later.
+def check_task(task: Task, plan: Plan, seed: int) -> None:
+    """Refuse a task on which training, tuning or scoring would fail later.
 
     Raises:
         InputError: too few people or pictures, or somebody on both sides.
@@ -151,17 +164,22 @@ def check_task(task: Task, seed: int) -> None:
             f"{len(both)} people are in both folders, {str(both[0])!r} among them; the test must "
             "be on people never seen: take them out of one, or rename folders of different people"
         )
-    for pictures, purpose in ((task.learn, "to learn from"), (task.test, "to be tested on")):
-        if len(pictures.people) < 2:
+    learn = _without_tuning_people(task.learn, plan, seed) if plan.tune else task.learn
+    sides = {"to learn from": learn, "to be tested on": task.test}
+    if plan.tune:
+        sides["to tune on"] = task.learn.of(np.setdiff1d(task.learn.people, learn.people))
+    for purpose, pictures in sides.items():
+        people = len(pictures.people)
+        if people < 2:
             raise InputError(
-                f"expected at least 2 people {purpose}, got {len(pictures.people)}; "
+                f"expected at least 2 people {purpose}, got {people}; "
                 "a folder holds one folder per person"
             )
-    if len(task.learn) == len(task.learn.people):
-        raise InputError(
-            f"expected several pictures a person to learn from, got {len(task.learn)} pictures of "
-            f"{len(task.learn.people)} people; add pictures"
-        )
+        if len(pictures) == people:
+            raise InputError(
+                f"expected several pictures a person {purpose}, got {len(pictures)} pictures of "
+                f"{people} people; add pictures"
+            )
     open_set_split(task.test.labels, seed=seed)
 
 

@@ -1,6 +1,5 @@
 """One backbone, one head, one recipe."""
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from time import perf_counter
@@ -61,7 +60,7 @@ def train(
         progress: called after every step.
 
     Raises:
-        InputError: pictures of another size, fewer than two pictures, or a loss that is not finite.
+        InputError: pictures of another size, fewer than two pictures, or training that diverges.
     """
     kind = find_backbone(recipe.backbone)
     side = kind.input_size
@@ -80,7 +79,7 @@ def train(
         for module in (backbone, classifier):
             module.to(device)
         generator = torch.Generator().manual_seed(seed)
-        batches = _batches(torch.from_numpy(pictures.images), codes, recipe, generator, device)
+        batches = _batches(_tensor(pictures.images), codes, recipe, generator, device)
         losses = _descend(backbone, classifier, batches, recipe, progress)
     seconds = perf_counter() - start
     return Trained(backbone.eval(), classifier.eval(), people, losses, seconds)
@@ -100,13 +99,15 @@ def _descend(
         for group in optimiser.param_groups:
             group["lr"] = recipe.lr_at(step)
         images, labels = next(batches)
-        loss = head(backbone(images), labels)
-        losses[step] = loss.item()
-        if not math.isfinite(losses[step]):
+        embeddings = backbone(images)
+        if not embeddings.isfinite().all():
             raise InputError(
-                f"the loss of {head.margin!r} is {losses[step]} at step {step}; "
-                "try a smaller scale or learning rate"
+                f"training with {head.margin!r} has run away: at step {step} the embeddings are no "
+                f"longer finite; try a smaller scale than {head.geometry.scale:g}, or a smaller "
+                f"learning rate than {recipe.lr:g}"
             )
+        loss = head(embeddings, labels)
+        losses[step] = loss.item()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -150,13 +151,23 @@ def embed(
     batch_size: int = 256,
     progress: Callable[[int], None] | None = None,
 ) -> npt.NDArray[np.float32]:
-    """Embeddings (N, D) of pictures (N, H, W, 3), not normalised; one forward pass each."""
+    """Embeddings (N, D) of pictures (N, H, W, 3), not normalised; one forward pass each.
+
+    Raises:
+        InputError: no pictures.
+    """
+    if not len(images):
+        raise InputError("expected at least one picture to embed, got none")
     device = next(backbone.parameters()).device
     backbone.eval()
     found = []
     for start in range(0, len(images), batch_size):
-        batch = torch.from_numpy(images[start : start + batch_size]).to(device)
+        batch = _tensor(images[start : start + batch_size]).to(device)
         found.append(backbone(to_input(batch)).float().cpu().numpy())
         if progress is not None:
             progress(min(start + batch_size, len(images)))
     return np.concatenate(found)
+
+
+def _tensor(images: npt.NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(np.require(images, requirements="W"))  # copies a memory map, only

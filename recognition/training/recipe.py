@@ -1,11 +1,22 @@
 """How a backbone and a head are trained: the numbers, all in one place."""
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 
+from recognition.backbones.registry import find_backbone
 from recognition.errors import InputError
+
+LARGEST = {
+    "lr": 10,
+    "weight_decay": 10,
+    "warmup": 1,
+    "turn": math.pi,
+    "zoom": 0.9,
+    "shift": 1,
+    "light": 1,
+}
 
 
 @dataclass(frozen=True)
@@ -43,19 +54,26 @@ class Recipe:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
+        find_backbone(self.backbone)
         for name, low in (("steps", 1), ("batch_size", 2)):
-            if getattr(self, name) < low:
-                raise InputError(f"{name}: expected {low} or more, got {getattr(self, name)}")
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, float) and not (math.isfinite(value) and value >= 0):
-                raise InputError(f"{field.name}: expected a finite number >= 0, got {value:g}")
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < low:
+                raise InputError(f"{name}: expected a whole number >= {low}, got {value}")
+        for name, most in LARGEST.items():
+            value = getattr(self, name)
+            if not 0 <= value <= most:
+                raise InputError(f"{name}: expected 0 <= {name} <= {most:g}, got {value:g}")
         if self.lr == 0:
             raise InputError("lr: expected a number > 0, got 0")
+        self._check_device()
+
+    def _check_device(self) -> None:
+        if self.device == "meta":
+            raise InputError("device 'meta' holds no numbers; train on cpu, or on cuda")
         try:
             torch.empty(0, device=self.device)
         except (RuntimeError, AssertionError) as error:
-            reason = str(error).splitlines()[0]
+            reason = str(error).splitlines()[0][:120]
             raise InputError(f"device {self.device!r} cannot be used here: {reason}") from None
 
     def lr_at(self, step: int) -> float:

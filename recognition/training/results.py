@@ -35,7 +35,7 @@ def describe(
     """
     heads = [_head([run for run in runs if run.asked == name]) for name in _names(runs)]
     return {
-        "command": command,
+        "command": printable(command),
         "seconds": round(seconds, 1),
         "versions": {"python": platform.python_version(), **_versions()},
         "machine": {
@@ -79,15 +79,22 @@ def _head(runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def _over_seeds(estimates: Sequence[Estimate]) -> dict[str, Any]:
-    table = [(e.value, e.low, e.high) for e in estimates]
-    notes = [e.note for e in estimates if e.note]
-    if any(value is None for value, _, _ in table):
-        return {"value": None, "low": None, "high": None, "spread": None, "note": notes[0]}
-    value, low, high = (float(mean) for mean in np.array(table, np.float64).mean(axis=0))
-    values = [v for v, _, _ in table if v is not None]
-    spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    note = notes[0] if notes else None
-    return {"value": value, "low": low, "high": high, "spread": spread, "note": note}
+    missing = [e for e in estimates if e.value is None]
+    if missing:
+        return {"value": None, "low": None, "high": None, "spread": None, "note": missing[0].note}
+    values = [e.value for e in estimates if e.value is not None]
+    return {
+        "value": _mean(values),
+        "low": _mean([e.low for e in estimates]),
+        "high": _mean([e.high for e in estimates]),
+        "spread": float(np.std(values, ddof=1)) if len(values) > 1 else None,
+        "note": next((e.note for e in estimates if e.note), None),
+    }
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if len(known) == len(values) else None
 
 
 def _run(run: Run) -> dict[str, Any]:
@@ -126,11 +133,16 @@ def describe_data(task: Task, seed: int) -> dict[str, Any]:
     skipped = dict.fromkeys([*task.learn.skipped, *task.test.skipped])
     return {
         "seed": seed,
-        "source": task.test.source,
+        "source": printable(task.test.source),
         "learn": _side(task.learn),
         "test": _side(task.test),
         "skipped": [entry._asdict() for entry in skipped],
     }
+
+
+def printable(text: str) -> str:
+    """Text that any file and terminal takes: what is no UTF-8 in a file name is spelled out."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _side(pictures: Pictures) -> dict[str, Any]:

@@ -1,0 +1,101 @@
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from recognition.backbones import BACKBONES, create_backbone
+from recognition.backbones.registry import find_backbone
+from recognition.errors import InputError
+
+FACENET = "inception_resnet_v1"
+
+
+@pytest.fixture(scope="module", params=BACKBONES)
+def named(request):
+    """A name in the registry, and the network one gets for it."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return request.param, create_backbone(request.param)
+
+
+@pytest.fixture(scope="module")
+def embeddings(named):
+    """Two pictures of noise through the network."""
+    name, network = named
+    side = BACKBONES[name].input_size
+    noise = torch.Generator().manual_seed(0)
+    with torch.inference_mode():
+        return network.eval()(torch.rand(2, 3, side, side, generator=noise) * 2 - 1)
+
+
+def test_a_picture_becomes_as_many_numbers_as_the_registry_says(named, embeddings):
+    assert embeddings.shape == (2, BACKBONES[named[0]].embedding_dim)
+    assert embeddings.dtype == torch.float32
+
+
+def test_embeddings_are_finite_differ_and_are_not_normalised(embeddings):
+    assert embeddings.isfinite().all()
+    assert (embeddings[0] - embeddings[1]).abs().max() > 1e-6
+    assert ((embeddings.norm(dim=1) - 1).abs() > 1e-3).all()
+
+
+def test_the_registry_holds_what_the_documentation_says():
+    assert BACKBONES["small"][1:] == (64, 128)
+    assert BACKBONES[FACENET][1:] == (160, 512)
+
+
+def test_networks_have_the_documented_sizes(named):
+    name, network = named
+    numbers = sum(p.numel() for p in network.parameters())
+    assert all(p.requires_grad for p in network.parameters())
+    assert numbers == {"small": 612_928, FACENET: 23_482_624}[name]
+
+
+def test_weights_come_from_the_global_generator():
+    with torch.random.fork_rng():
+        draws = []
+        for seed in (1, 1, 2):
+            torch.manual_seed(seed)
+            draws.append(torch.cat([p.flatten() for p in create_backbone("small").parameters()]))
+    assert torch.equal(draws[0], draws[1])
+    assert not torch.equal(draws[0], draws[2])
+
+
+def test_creating_a_network_leaves_it_ready_to_train():
+    assert create_backbone("small").training
+
+
+def test_an_unknown_name_is_refused_with_those_that_are_known():
+    for ask in (create_backbone, find_backbone):
+        with pytest.raises(InputError, match="'resnet'; known: small, inception_resnet_v1"):
+            ask("resnet")
+
+
+ALONE = """
+import sys
+from recognition.backbones import create_backbone
+def loaded():
+    return sorted({name.split(".")[0] for name in sys.modules} & {"torchvision", "facenet_pytorch"})
+print(loaded())  # nothing of it is needed before one asks for it
+network = create_backbone("inception_resnet_v1")
+print(loaded())
+again = create_backbone("inception_resnet_v1")  # nothing is missing the second time
+print(loaded())
+network.load_state_dict(again.state_dict())
+"""
+
+
+def test_facenet_comes_without_torchvision_and_leaves_no_stand_in():
+    found = subprocess.run(
+        [sys.executable, "-W", "error", "-c", ALONE], capture_output=True, text=True, check=False
+    )
+    assert found.stderr == ""
+    assert found.stdout == "[]\n[]\n[]\n"
+
+
+def test_a_missing_facenet_is_named_with_the_way_to_get_it(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError, match="pip install facenet-pytorch"):
+        create_backbone(FACENET)
+    assert not [name for name in sys.modules if name.startswith("facenet_pytorch")]

@@ -1,0 +1,128 @@
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.stats import norm
+
+from recognition.report.figures import det_figure, save_figures, score_figure
+
+BINS = np.linspace(-1, 1, 201).round(4).tolist()
+SIX = ("softmax", "normface", "lsoftmax", "sphereface", "smsoftmax", "cosface")
+SEVEN = (*SIX, "arcface:m=0.4,s=12")
+
+
+def head(name, *, mated=80, nonmated=4000, shift=2.0):
+    """Scores from two bells; what a comparison's results hold of them."""
+    random = np.random.default_rng(len(name))
+    own = np.tanh(random.normal(shift, 1, mated) / 3)
+    other = np.tanh(random.normal(0, 1, nonmated) / 3)
+    steps = np.sort(np.concatenate([[1.1], own, other]))[::-1]
+    fmr = 1 - np.searchsorted(np.sort(other), steps) / nonmated
+    fnmr = np.searchsorted(np.sort(own), steps) / mated
+    at = abs(fmr - fnmr).argmin()
+    counts = {"threshold": float(steps[at]), "mated": mated, "nonmated": nonmated}
+    run = {
+        "estimates": {"eer": {"value": float(fmr[at] + fnmr[at]) / 2, "counts": counts}},
+        "curve": {"fmr": fmr.tolist(), "fnmr": fnmr.tolist()},
+        "mated": np.histogram(own, BINS)[0].tolist(),
+        "nonmated": np.histogram(other, BINS)[0].tolist(),
+    }
+    return {"name": name, "runs": [run]}
+
+
+def results_of(names, **options):
+    return {"bins": BINS, "heads": [head(name, **options) for name in names]}
+
+
+def drawn(results, folder):
+    save_figures(results, folder)
+    assert sorted(path.name for path in folder.iterdir()) == ["det.png", "scores.png"]
+    sizes = {}
+    for path in folder.iterdir():
+        with Image.open(path) as image:
+            assert image.format == "PNG"
+            assert image.convert("L").getextrema()[0] < 128  # something dark is on it
+            sizes[path.stem] = image.size
+    return sizes
+
+
+@pytest.fixture(scope="module")
+def seven():
+    return results_of(SEVEN)
+
+
+def test_one_head_and_seven_heads_are_drawn_as_pictures(seven, tmp_path):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "seven").mkdir()
+    one, many = (
+        drawn(results, tmp_path / name)
+        for results, name in ((results_of(["arcface"]), "one"), (seven, "seven"))
+    )
+    assert min(*one["scores"], *one["det"]) > 200
+    assert many["det"] == one["det"]
+    assert many["scores"][0] > 3 * one["scores"][0]
+
+
+def test_there_is_a_panel_a_head_and_no_empty_one_is_seen(seven):
+    panels = [panel for panel in score_figure(seven).axes if panel.get_visible()]
+    assert [panel.get_title().split()[0] for panel in panels] == list(SEVEN)
+    labelled = [panel for panel in panels if panel.get_xlabel()]
+    assert labelled == panels[-4:]  # the lowest of every column
+
+
+def test_a_panel_shows_the_error_rate_and_its_threshold_and_densities_of_area_one():
+    results = results_of(["arcface"])
+    (panel,) = score_figure(results).axes
+    eer = results["heads"][0]["runs"][0]["estimates"]["eer"]
+    assert panel.get_title().endswith(f"EER {eer['value']:.1%}")
+    lines = {line.get_label(): line for line in panel.lines}
+    assert set(lines["threshold of the EER"].get_xdata()) == {eer["counts"]["threshold"]}
+    for label in ("two people", "one person"):
+        heights = lines[label].get_ydata()
+        assert heights.sum() * 0.01 == pytest.approx(1)
+    middle = {label: np.dot(*lines[label].get_data()) for label in lines}
+    assert middle["one person"] > middle["two people"]
+
+
+def test_there_is_a_line_a_head_and_heads_without_a_margin_are_dashed(seven):
+    (panel,) = det_figure(seven).axes
+    labels = [text.get_text() for text in panel.get_legend().get_texts()]
+    assert [label.split()[0] for label in labels] == list(SEVEN)
+    for label, each in zip(labels, seven["heads"], strict=True):
+        assert label.endswith(f"{each['runs'][0]['estimates']['eer']['value']:.1%}")
+    styles = [line.get_linestyle() for line in panel.lines[:7]]
+    assert styles == ["--", "--", "-", "-", "-", "-", "-"]
+    for line in panel.lines[:7]:
+        assert len(line.get_xdata()) > 20
+        assert np.isfinite(line.get_xdata()).all()
+        assert (np.diff(line.get_xdata()) >= 0).all()
+        assert (np.diff(line.get_ydata()) <= 0).all()
+
+
+def test_a_line_passes_through_its_equal_error_rate():
+    results = results_of(["arcface"])
+    (panel,) = det_figure(results).axes
+    line = panel.lines[0]
+    rate = norm.ppf(results["heads"][0]["runs"][0]["estimates"]["eer"]["value"])
+    apart = abs(line.get_xdata() - rate) + abs(line.get_ydata() - rate)
+    assert apart.min() < 0.1
+
+
+def test_what_rests_on_too_few_false_matches_is_shaded():
+    (few,) = det_figure(results_of(["arcface"], nonmated=4000)).axes
+    (many,) = det_figure(results_of(["arcface"], nonmated=70_000, mated=10)).axes
+    assert [text.get_text() for text in few.texts] == ["fewer than 30\nfalse matches"]
+    assert not many.texts
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"shift": 60.0},  # told apart without an error
+        {"shift": -60.0},  # always wrong
+        {"mated": 1, "nonmated": 4},
+        {"mated": 4, "nonmated": 24},  # two people with two pictures, the smallest test
+        {"mated": 4, "nonmated": 31},
+    ],
+)
+def test_extreme_and_tiny_results_are_drawn_too(options, tmp_path):
+    drawn(results_of(["softmax", "arcface"], **options), tmp_path)

@@ -1,0 +1,124 @@
+"""The repository keeps its own promises."""
+
+import ast
+import importlib
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import margin_losses
+import recognition
+from margin_losses import MARGINS
+from margin_losses.registry import table
+from recognition.cli import app
+from recognition.cli.compare import compare
+from recognition.training.choices import DEFAULT_HEADS, FOUND, TRIALS
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+SOURCES = sorted([*ROOT.glob("margin_losses/**/*.py"), *ROOT.glob("recognition/**/*.py")])
+PACKAGES = ["margin_losses", "margin_losses.article", "recognition", "recognition.metrics"]
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_every_public_name_exists_and_is_documented(name: str) -> None:
+    module = importlib.import_module(name)
+    assert len(set(module.__all__)) == len(module.__all__)
+    for public in module.__all__:
+        value = getattr(module, public)
+        if inspect.isclass(value) or inspect.isfunction(value):
+            assert inspect.getdoc(value), public
+
+
+def test_lazy_names_are_all_listed() -> None:
+    assert recognition.__all__ == sorted(recognition._HOME)
+    assert set(recognition.__all__) <= set(dir(recognition))
+    with pytest.raises(AttributeError, match="no attribute 'face'"):
+        recognition.face  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("statement", "unwanted"),
+    [
+        ("import recognition", {"torch", "faiss", "sklearn", "scipy", "matplotlib"}),
+        ("import margin_losses", {"recognition", "faiss", "sklearn", "scipy", "matplotlib"}),
+        ("import recognition.cli.app", {"torch", "faiss", "sklearn", "matplotlib"}),
+        ("from recognition import evaluate_strangers", {"torch", "faiss", "sklearn"}),
+    ],
+)
+def test_imports_are_light(statement: str, unwanted: set[str]) -> None:
+    code = f"{statement}; import sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not unwanted & set(done.stdout.split())
+
+
+def test_nothing_is_unpickled() -> None:
+    """No pickle, no joblib, no object arrays, no torch.load: by syntax, so comments may speak."""
+    for source in SOURCES:
+        for node in ast.walk(ast.parse(source.read_text())):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = {alias.name.split(".")[0] for alias in node.names}
+                names |= {(getattr(node, "module", "") or "").split(".")[0]}
+                assert not names & {"pickle", "joblib", "shelve", "marshal", "dill"}, source
+            if isinstance(node, ast.keyword):
+                assert node.arg != "allow_pickle", source
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
+                assert "weights_only=True" in ast.unparse(node), source
+
+
+def test_library_code_never_prints_or_asserts() -> None:
+    for source in SOURCES:
+        for node in ast.walk(ast.parse(source.read_text())):
+            assert not isinstance(node, ast.Assert), source
+            if isinstance(node, ast.Call):
+                assert ast.unparse(node.func) != "print", source
+
+
+def test_the_readme_has_the_table_of_heads() -> None:
+    assert table() in README
+
+
+def test_the_readme_names_every_verb_and_every_make_target() -> None:
+    for command in app.registered_commands:
+        name = command.name or command.callback.__name__
+        assert f"recognition {name}" in README
+    makefile = (ROOT / "Makefile").read_text()
+    targets = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[1].split()
+    for target in targets:
+        assert f"`make {target}`" in README
+
+
+@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", README, re.DOTALL))
+def test_the_readmes_examples_run(code: str) -> None:
+    exec(compile(code, "README.md", "exec"), {})
+
+
+def test_the_help_names_every_head() -> None:
+    option = inspect.get_annotations(compare)["head"].__metadata__[0]
+    for name in MARGINS:
+        assert name in option.help
+
+
+def test_every_head_has_nine_trials_and_a_setting_found_among_them() -> None:
+    assert set(TRIALS) == set(FOUND) == set(MARGINS)
+    assert set(DEFAULT_HEADS) == set(MARGINS) - {"amsoftmax"}
+    for name, trials in TRIALS.items():
+        assert len(set(trials)) == 9, "the same effort for each"
+        assert FOUND[name] in trials
+        for trial in trials:
+            assert isinstance(margin_losses.HeadSpec.parse(trial).margin, margin_losses.Margin)
+
+
+def test_notebooks_are_committed_without_outputs() -> None:
+    for path in ROOT.glob("notebooks/*.ipynb"):
+        assert '"output_type"' not in path.read_text()
+
+
+def test_the_version_is_told_once() -> None:
+    changes = (ROOT / "CHANGELOG.md").read_text()
+    version = re.search(r'^version = "(.*)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert f"## {version[1]}" in changes
