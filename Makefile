@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE ?= 1
 
-.PHONY: compare test check bench format clean
+.PHONY: compare test check format clean
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -15,7 +15,7 @@ compare: $(VENV)/ready  ## draw faces, train one backbone with every head, score
 	$(BIN)/recognition compare $(ARGS)
 
 test: $(VENV)/ready  ## the whole suite
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto $(ARGS)
 
 check: $(VENV)/ready  ## style, types, and the directions of imports
 	$(BIN)/ruff check .

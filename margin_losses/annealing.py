@@ -17,8 +17,9 @@ class Annealed(Margin):
 
     L-Softmax and SphereFace start from scratch this way: without it m = 4 begins at a loss of
     about 205 for 10,575 classes at scale 64. The defaults are SphereFace's, which end at λ = 5: one
-    sixth of the logit is the margin's. An iteration is one forward pass in training mode; the count
-    is a buffer of the head, so it is saved and resumed.
+    sixth of the logit is the margin's. An iteration is one forward pass in training mode, so k
+    accumulated batches count k times (divide gamma by k), as do passes that activation checkpointing
+    repeats. The count is a buffer of the head: it is saved and resumed.
 
     Source: arXiv:1612.02295, section 5.1; arXiv:1704.08063, appendix G.
     """
@@ -30,6 +31,8 @@ class Annealed(Margin):
     minimum: float = 5.0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.margin, Margin):
+            raise ValueError(f"Annealed: expected a margin like ArcFace(), got {self.margin!r}")
         for name in ("base", "gamma", "power", "minimum"):
             value = getattr(self, name)
             if not 0 <= value < float("inf"):

@@ -4,7 +4,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
 
 
 def widen(x: Tensor) -> Tensor:
@@ -18,10 +17,13 @@ def widen(x: Tensor) -> Tensor:
 
 class _Widen(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.dtype = x.dtype
+    def forward(x: Tensor) -> Tensor:
         wide = torch.promote_types(x.dtype, torch.float32)
         return x.to(wide) if x.dtype != wide else x.view_as(x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.dtype = inputs[0].dtype
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
@@ -47,22 +49,29 @@ def normalize(x: Tensor) -> tuple[Tensor, Tensor]:
 
 class _Normalize(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(x: Tensor) -> tuple[Tensor, Tensor]:
         peak = x.abs().amax(-1, keepdim=True)
         scaled = x / torch.where(peak == 0, 1, peak)
         length = torch.linalg.vector_norm(scaled, dim=-1, keepdim=True)
         unit = scaled / torch.where(length == 0, 1, length)
-        norm = clip(length * peak, x.dtype)
-        ctx.save_for_backward(unit, norm)
-        return unit, norm
+        return unit, clip(length * peak, x.dtype)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: tuple[Tensor, Tensor]) -> None:
+        ctx.save_for_backward(*output)
 
     @staticmethod
     def backward(ctx: Any, of_unit: Tensor, of_norm: Tensor) -> Tensor:
         unit, norm = ctx.saved_tensors
-        tangent = of_unit - unit * (unit * of_unit).sum(-1, keepdim=True)
+        dtype = unit.dtype
+        # a gradient at the end of the dtype's range is divided by its peak, as x is
+        of_unit, of_norm = clip(of_unit, dtype), clip(of_norm, dtype)
+        peak = of_unit.detach().abs().amax(-1, keepdim=True)
+        scaled = of_unit / torch.where(peak == 0, 1, peak)
+        tangent = scaled - unit * (unit * scaled).sum(-1, keepdim=True)
         # a zero row has unit = 0, so the tangent alone must be stopped
-        tangent = torch.where(norm == 0, 0, tangent / torch.where(norm == 0, 1, norm))
-        gradient: Tensor = clip(tangent, tangent.dtype) + unit * of_norm
+        stretch = torch.where(norm == 0, 0, clip(peak / torch.where(norm == 0, 1, norm), dtype))
+        gradient: Tensor = clip(tangent * stretch, dtype) + unit * of_norm
         return gradient
 
 
@@ -99,13 +108,18 @@ class Embedding(NamedTuple):
 
 
 def _check(x: Tensor) -> None:
+    if not isinstance(x, Tensor):
+        raise ValueError(
+            f"embeddings: expected a torch tensor, got {type(x).__name__}; torch.as_tensor makes one"
+        )
     if x.ndim != 2 or 0 in x.shape:
         raise ValueError(
             f"embeddings: expected a batch of shape (B, D) with at least one row, "
             f"got {tuple(x.shape)}"
         )
     if not x.is_floating_point():
-        raise ValueError(f"embeddings: expected a floating dtype, got {x.dtype}; call .float()")
+        way = "take .real" if x.is_complex() else "call .float()"
+        raise ValueError(f"embeddings: expected a floating dtype, got {x.dtype}; {way}")
     if torch.compiler.is_compiling():
         return  # reading values would break the graph
     finite = x.detach().isfinite().all(-1)

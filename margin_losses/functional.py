@@ -1,4 +1,4 @@
-"""Margin softmax as pure functions of tensors; `MarginHead` is a thin shell around them."""
+"""Margin softmax as pure functions of tensors; `MarginHead` is their shell."""
 
 import math
 from collections.abc import Mapping
@@ -8,9 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from margin_losses.embedding import Embedding, clip, normalize
+from margin_losses.embedding import Embedding, normalize
 from margin_losses.kernels import Kernel, Logits, dense
 from margin_losses.margins import Geometry, Margin, Target
+
+# ‖w‖‖x‖ may overflow where ⟨w, x⟩ does not; a margin multiplies it by up to 2m - 1 = 31 more
+ROOM = 64
 
 NO_STATE: Mapping[str, Tensor] = MappingProxyType({})
 
@@ -52,7 +55,8 @@ def target_of(
     v = torch.linalg.vector_norm(e.unit + w, dim=-1)
     # a zero vector is a right angle away from everything: cos = 0, sin = 1, no gradient
     nowhere = (e.norm == 0) | (w_norm == 0)
-    u, v = (torch.where(nowhere, math.sqrt(2), chord) for chord in (u, v))
+    u = torch.where(nowhere, math.sqrt(2), u)
+    v = torch.where(nowhere, math.sqrt(2), v)
     scale = torch.full_like(u, geometry.scale)
     if not geometry.unit_embedding:
         scale = scale * e.norm
@@ -63,7 +67,7 @@ def target_of(
         cos=(v - u) * (v + u) / 4,
         sin=u * v / 2,
         angle=2 * torch.atan2(u, v),
-        scale=clip(scale, scale.dtype),  # ‖w‖‖x‖ may overflow where ⟨w, x⟩ does not
+        scale=scale.clamp(max=torch.finfo(scale.dtype).max / ROOM),
         norm=e.norm,
         label=labels,
         state=state,
@@ -79,6 +83,21 @@ def two_term_loss(own: Tensor, negative: Tensor) -> Tensor:
     return -F.logsigmoid((own - negative).clamp(min=torch.finfo(own.dtype).min))
 
 
+def terms(
+    e: Embedding,
+    weight: Tensor,
+    labels: Tensor,
+    geometry: Geometry,
+    *,
+    kernel: Kernel = dense,
+    state: Mapping[str, Tensor] = NO_STATE,
+) -> tuple[Target, Tensor]:
+    """The two terms of the loss before a margin: the own class, and log Σ e^{z_j} of the others."""
+    x = factor(e, geometry, weight)
+    sums = kernel(x, weight, labels, Logits(geometry))
+    return target_of(e, x, sums.own, labels, geometry, state), sums.negative
+
+
 def margin_softmax(
     embeddings: Tensor | Embedding,
     weight: Tensor,
@@ -87,27 +106,74 @@ def margin_softmax(
     geometry: Geometry | None = None,
     *,
     kernel: Kernel = dense,
-    state: Mapping[str, Tensor] = NO_STATE,
+    state: Mapping[str, Tensor] | None = None,
 ) -> Tensor:
     """-log p(own class) with a margin, one loss per sample, (B,).
 
     Args:
         embeddings: (B, D).
-        weight: (C, D), or (C, D + 1) with a bias column.
+        weight: (C, D), or (C, D + 1) with a bias column where the margin allows one.
         labels: (B,) whole numbers in [0, C).
         margin: the formula of the own class's logit.
         geometry: what the plain logits are; the margin's own if not given.
         kernel: how the class axis is summed.
-        state: running statistics of the margin (`margin.init()` at the start).
+        state: running statistics of the margin; those of the start if not given.
+
+    Raises:
+        ValueError: shapes, dtypes or labels that do not fit.
 
     >>> x, w = torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     >>> from margin_losses.margins import COSINE, CosFace
     >>> margin_softmax(x, w, torch.tensor([0]), CosFace(m=0.35), COSINE._replace(scale=8.0))
     tensor([0.0055])
     """
-    geometry = margin.geometry if geometry is None else geometry
     e = Embedding.of(embeddings)
-    x = factor(e, geometry, weight)
-    sums = kernel(x, weight, labels, Logits(geometry))
-    target = target_of(e, x, sums.own, labels, geometry, state)
-    return two_term_loss(margin.target_logit(target), sums.negative)
+    _check_weight(weight, e, margin)
+    labels = check_labels(labels, len(e.norm), len(weight))
+    geometry = margin.geometry if geometry is None else geometry
+    state = margin.init() if state is None else state
+    target, negative = terms(e, weight, labels, geometry, kernel=kernel, state=state)
+    return two_term_loss(margin.target_logit(target), negative)
+
+
+def check_labels(labels: Tensor, batch: int, num_classes: int) -> Tensor:
+    """The labels as int64.
+
+    Raises:
+        ValueError: not one whole number in [0, num_classes) per embedding.
+    """
+    if not isinstance(labels, Tensor):
+        raise ValueError(
+            f"labels: expected a torch tensor, got {type(labels).__name__}; torch.as_tensor makes one"
+        )
+    if labels.shape != (batch,):
+        raise ValueError(
+            f"labels: expected shape ({batch},), one per embedding, got {tuple(labels.shape)}"
+        )
+    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+        raise ValueError(
+            f"labels: expected whole numbers (torch.long), got {labels.dtype}; call .long()"
+        )
+    labels = labels.long()
+    if torch.compiler.is_compiling():
+        return labels  # reading values would break the graph
+    low, high = labels.aminmax()
+    if int(low) < 0 or int(high) >= num_classes:
+        wrong = int(low) if int(low) < 0 else int(high)
+        raise ValueError(
+            f"labels: expected 0 <= label < {num_classes} (num_classes), got {wrong}; "
+            "number the classes from 0, and leave rows without a class out of the batch"
+        )
+    return labels
+
+
+def _check_weight(weight: Tensor, e: Embedding, margin: Margin) -> None:
+    dim = e.unit.shape[-1]
+    widths = (dim, dim + 1) if margin.allows_bias else (dim,)
+    if weight.ndim != 2 or not len(weight) or weight.shape[1] not in widths:
+        raise ValueError(
+            f"weight: {margin!r} takes (C, {' or '.join(map(str, widths))}) for these embeddings, "
+            f"got {tuple(weight.shape)}; one row per class"
+        )
+    if not weight.is_floating_point():
+        raise ValueError(f"weight: expected a floating dtype, got {weight.dtype}; call .float()")

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from margin_losses.embedding import Embedding, widen
-from margin_losses.functional import factor, target_of, two_term_loss
+from margin_losses.functional import check_labels, factor, terms, two_term_loss
 from margin_losses.kernels import Kernel, Logits, dense
-from margin_losses.margins import Geometry, Margin, Target
+from margin_losses.margins import Geometry, Margin, Target, is_whole
 from margin_losses.registry import HeadSpec, check_scale
 
 Reduction = Literal["mean", "sum", "none"]
@@ -54,16 +54,21 @@ class MarginHead(nn.Module):
         kernel: Kernel = dense,
     ) -> None:
         super().__init__()
-        if embedding_dim < 1 or num_classes < 1:
-            raise ValueError(
-                f"MarginHead: expected embedding_dim >= 1 and num_classes >= 1, "
-                f"got {embedding_dim} and {num_classes}"
-            )
+        for size in (embedding_dim, num_classes):
+            if not is_whole(size) or size < 1:
+                raise ValueError(
+                    "MarginHead: expected whole numbers embedding_dim >= 1 and num_classes >= 1, "
+                    f"got {embedding_dim!r} and {num_classes!r}"
+                )
         if isinstance(margin, str):
             margin, named = HeadSpec.parse(margin)
             if named is not None and scale is not None:
                 raise ValueError(f"scale given twice: s={named:g} in the name and scale={scale:g}")
             scale = named if scale is None else scale
+        if not isinstance(margin, Margin):
+            raise ValueError(
+                f"margin: expected a margin like ArcFace(m=0.5), or its name, got {margin!r}"
+            )
         if bias and not margin.allows_bias:
             raise ValueError(f"{margin!r} has no bias in its formula; leave out bias=True")
         self.embedding_dim = embedding_dim
@@ -94,21 +99,22 @@ class MarginHead(nn.Module):
         Args:
             embeddings: (B, D), not normalised; or `Embedding.of(x)`, shared by several heads.
             labels: (B,) whole numbers in [0, C).
-            reduction: over the batch.
+            reduction: over the batch. A sum of losses may overflow, their mean does not.
 
         Raises:
-            ValueError: shapes, dtypes or values that do not fit; nothing has changed by then.
+            ValueError: shapes, dtypes or values that do not fit; nothing has changed by then. Under
+            torch.compile values are not looked at: check labels before.
         """
         if reduction not in ("mean", "sum", "none"):
             raise ValueError(f"reduction: expected 'mean', 'sum' or 'none', got {reduction!r}")
         e = self._embedding(embeddings)
-        labels = self._checked(labels, len(e.norm))
-        x = factor(e, self.geometry, self.weight)
-        sums = self.kernel(x, self.weight, labels, Logits(self.geometry))
-        target = target_of(e, x, sums.own, labels, self.geometry, self._state())
+        labels = check_labels(labels, len(e.norm), self.num_classes)
+        target, negative = terms(
+            e, self.weight, labels, self.geometry, kernel=self.kernel, state=self._state()
+        )
         if self.training:
             target = self._observe(target)
-        losses = two_term_loss(self.margin.target_logit(target), sums.negative)
+        losses = two_term_loss(self.margin.target_logit(target), negative)
         if reduction == "none":
             return losses
         # dividing first, the sum of finite losses cannot overflow
@@ -121,8 +127,10 @@ class MarginHead(nn.Module):
         return Logits(self.geometry)(factor(e, self.geometry, weight), weight)
 
     def extra_repr(self) -> str:
+        bias = ", bias=True" if self.weight.shape[1] > self.embedding_dim else ""
+        kernel = "" if self.kernel is dense else f", kernel={self.kernel!r}"
         scale = f", scale={self.geometry.scale:g}"
-        return f"{self.embedding_dim}, {self.num_classes}, {self.margin!r}{scale}"
+        return f"{self.embedding_dim}, {self.num_classes}, {self.margin!r}{scale}{bias}{kernel}"
 
     def _state(self) -> Mapping[str, Tensor]:
         return dict(self.named_buffers())
@@ -142,22 +150,3 @@ class MarginHead(nn.Module):
                 f"got {e.unit.shape[-1]}"
             )
         return e
-
-    def _checked(self, labels: Tensor, batch: int) -> Tensor:
-        if labels.shape != (batch,):
-            raise ValueError(
-                f"labels: expected shape ({batch},), one per embedding, got {tuple(labels.shape)}"
-            )
-        if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
-            raise ValueError(
-                f"labels: expected whole numbers (torch.long), got {labels.dtype}; call .long()"
-            )
-        if torch.compiler.is_compiling():
-            return labels.long()  # reading values would break the graph
-        low, high = (int(bound) for bound in labels.aminmax())
-        if low < 0 or high >= self.num_classes:
-            wrong = low if low < 0 else high
-            raise ValueError(
-                f"labels: expected 0 <= label < {self.num_classes} (num_classes), got {wrong}"
-            )
-        return labels.long()

@@ -25,10 +25,17 @@ class Logits:
     geometry: Geometry
 
     def __call__(self, x: Tensor, weight: Tensor) -> Tensor:
-        """(B, D), (C, D) -> (B, C), in the dtype of `x` whatever autocast multiplies in."""
+        """(B, D), (C, D) -> (B, C), in the dtype of `x`.
+
+        Autocast multiplies cosines in half precision; other products could overflow in float16.
+        """
+        weight = weight.to(x.dtype)
         if self.geometry.unit_weight:
             weight = normalize(weight)[0]
-        return self.geometry.scale * F.linear(x, weight.to(x.dtype)).to(x.dtype)
+        if self.geometry.unit_weight and self.geometry.unit_embedding:
+            return self.geometry.scale * F.linear(x, weight).to(x.dtype)
+        with torch.autocast(x.device.type, enabled=False):
+            return self.geometry.scale * F.linear(x, weight)
 
 
 class Sums(NamedTuple):
@@ -36,7 +43,8 @@ class Sums(NamedTuple):
 
     Attributes:
         negative: (B,) log Σ_{j≠y} e^{z_j}; -inf where no class is left, with zero gradient.
-        own: (B, D) the stored weight of the own class; 0 where `rows` is outside the weight.
+        own: (B, D) the weight of the own class in the dtype of `x`, with its bias column if there is
+            one; 0 where `rows` is outside the weight.
         top: (B,) the largest z_j, j ≠ y, without gradient.
     """
 

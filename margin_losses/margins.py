@@ -14,6 +14,7 @@ All angles are in radians.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from types import MappingProxyType
 from typing import ClassVar, NamedTuple
 
@@ -120,7 +121,7 @@ class LSoftmax(Margin):
     paper: ClassVar[str] = "Liu et al. 2016, arXiv:1612.02295, Eq. 4-6"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.m, int):
+        if not is_whole(self.m):
             raise ValueError(
                 f"LSoftmax: expected a whole number m >= 1, got {self.m!r}; "
                 "SphereFace takes a real one"
@@ -209,8 +210,8 @@ class ArcFace(Margin):
     """Additive angular margin: z_y = s cos(θ + m), exact gradient.
 
     Deng, Guo, Xue, Zafeiriou, "ArcFace", CVPR 2019, arXiv:1801.07698, Eq. 3. Past θ = π - m, where
-    cos(θ + m) would rise again, it is s (cos θ - m sin m), as the authors' first code has it: the
-    logit jumps there (by 0.118 s at m = 0.5), downwards as θ grows, so it stays monotone.
+    cos(θ + m) would rise again, it is s (cos θ - m sin m), as most published code has it: the
+    logit jumps there (by 0.117 s at m = 0.5), downwards as θ grows, so it stays monotone.
     """
 
     m: float = 0.5
@@ -238,6 +239,11 @@ def multiply_angle(angle: Tensor, m: float) -> Tensor:
 
 
 MOST_PIECES = 16
+
+
+def is_whole(value: object) -> bool:
+    """A whole number of any library, but not True or False."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def _within(margin: Margin, low: float, high: float, what: str, *, angle: bool = False) -> None:

@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
+from numbers import Real
 from typing import NamedTuple, get_type_hints
 
 from margin_losses.annealing import Annealed
@@ -77,12 +78,12 @@ def parse_margin(text: str) -> Margin:
 
 def check_scale(scale: float) -> float:
     """The scale, if it makes sense: 0 < s <= 1000."""
-    if not 0 < scale <= LARGEST_SCALE:
+    if not _is_real(scale) or not 0 < scale <= LARGEST_SCALE:
         raise ValueError(
-            f"scale: expected 0 < s <= {LARGEST_SCALE:g} (published heads use 4 to 64), "
-            f"got {scale:g}"
+            f"scale: expected a number 0 < s <= {LARGEST_SCALE:g} (published heads use 4 to 64), "
+            f"got {scale!r}"
         )
-    return scale
+    return float(scale)
 
 
 def table() -> str:
@@ -97,14 +98,20 @@ def table() -> str:
     return "\n".join(rows)
 
 
+def _is_real(value: object) -> bool:
+    return isinstance(value, Real)
+
+
 def _read(part: str) -> tuple[str, dict[str, str]]:
-    name, _, rest = part.strip().partition(":")
-    options = {}
-    for item in filter(None, rest.split(",")):
-        key, equals, value = item.partition("=")
+    name, colon, rest = part.strip().partition(":")
+    options: dict[str, str] = {}
+    for item in rest.split(",") if colon else ():
+        key, equals, value = (side.strip() for side in item.partition("="))
         if not equals:
             raise ValueError(f"{part.strip()!r}: expected name:option=value,..., got {item!r}")
-        options[key.strip()] = value.strip()
+        if key in options:
+            raise ValueError(f"{part.strip()!r}: option {key} is given twice; leave one out")
+        options[key] = value
     return name.strip().lower(), options
 
 
@@ -129,7 +136,9 @@ def _make(
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
+    known = list(known)
+    long_form = {"scale": "s", "margin": "m"}.get(name)
+    close = [long_form] if long_form in known else difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return f"{hint}known: {', '.join(known) or 'none'}"
 

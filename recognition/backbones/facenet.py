@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import sys
 from types import ModuleType
+from typing import cast
 
 from torch import nn
 
@@ -22,10 +23,10 @@ def inception_resnet_v1() -> nn.Module:
     Its embedding is what stands before the normalisation, so that heads see its length. Training
     needs batches of two or more.
     """
-    network: nn.Module = _network_module().InceptionResnetV1()
+    network = _network_module().InceptionResnetV1()
     network.classify = True  # it then skips its own normalisation, for a classifier of our own
     network.logits = nn.Identity()
-    return network
+    return cast(nn.Module, network)
 
 
 def _network_module() -> ModuleType:

@@ -63,7 +63,7 @@ def compare(
     ] = 1,
     seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 0,
     steps: Annotated[
-        int | None, typer.Option(help="Training batches per head.  [default: 500]")
+        int | None, typer.Option(help="Training batches per head.  [default: 400]")
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Pictures per batch.")] = 64,
     lr: Annotated[float, typer.Option(help="The highest learning rate.")] = 4e-3,
@@ -94,7 +94,7 @@ def compare(
     recognition compare FOLDER               half of its people are never seen
     recognition compare --train A --test B   learn from A, be judged on B
     recognition compare --head normface --head arcface:m=0.4,s=32
-    """
+    """  # noqa: D301 \b keeps the lines apart
     with spoken_errors():
         from recognition.cli.comparison import Data, run_comparison
         from recognition.training.choices import DEFAULT_HEADS
@@ -104,7 +104,7 @@ def compare(
         source = Data(directory, train, test, data, test_share, quick)
         recipe = Recipe(
             backbone=backbone,
-            steps=(80 if quick else 500) if steps is None else steps,
+            steps=(80 if quick else 400) if steps is None else steps,
             batch_size=batch_size,
             lr=lr,
             mirror=mirror,

@@ -1,5 +1,6 @@
 """One backbone, one head, one recipe."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from time import perf_counter
@@ -100,14 +101,14 @@ def _descend(
             group["lr"] = recipe.lr_at(step)
         images, labels = next(batches)
         embeddings = backbone(images)
-        if not embeddings.isfinite().all():
-            raise InputError(
-                f"training with {head.margin!r} has run away: at step {step} the embeddings are no "
-                f"longer finite; try a smaller scale than {head.geometry.scale:g}, or a smaller "
-                f"learning rate than {recipe.lr:g}"
-            )
-        loss = head(embeddings, labels)
+        loss = head(embeddings, labels) if embeddings.isfinite().all() else embeddings.sum()
         losses[step] = loss.item()
+        if not math.isfinite(losses[step]):
+            raise InputError(
+                f"training with {head.margin!r} has run away: at step {step} the loss is no longer "
+                f"finite; try a smaller scale than {head.geometry.scale:g}, or a smaller learning "
+                f"rate than {recipe.lr:g}"
+            )
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -41,7 +41,7 @@ class Recipe:
     """
 
     backbone: str = "small"
-    steps: int = 500
+    steps: int = 400
     batch_size: int = 64
     lr: float = 4e-3
     weight_decay: float = 0.05

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -126,6 +127,43 @@ def test_loss_and_gradients_are_finite(margin: Margin, dtype: torch.dtype, case:
         assert value.isfinite().all()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(
+    ("x", "w"),
+    [
+        ([[0.0, 0.0]], [[-3e38, 0.0], [0.0, 1.0]]),
+        ([[1e-10, 0.0]], [[-3e38, 0.0], [0.0, 1.0]]),
+        ([[5e37, 2e37]], [[1.0, 0.0], [0.0, 1.0]]),
+        ([[-3e38, 0.0]], [[1.0, 0.0], [0.0, 1.0]]),
+        ([[1e-40, 1e-40]], [[1e38, 1e38], [-1e38, 1e38]]),
+    ],
+)
+@pytest.mark.parametrize(
+    "margin", [*ALL, LSoftmax(16), SphereFace(16), Annealed(LSoftmax(16))], ids=repr
+)
+def test_products_that_overflow_leave_finite_gradients(margin, x, w, dtype) -> None:
+    x, w = (torch.tensor(part, dtype=dtype, requires_grad=True) for part in (x, w))
+    loss = margin_softmax(x, w, torch.tensor([0]), margin).mean()
+    loss.backward()
+    for value in (loss, x.grad, w.grad):
+        assert value.isfinite().all()
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e-38, 1e30])
+def test_directions_survive_lengths_whose_squares_do_not(size: float) -> None:
+    e = Embedding.of(torch.tensor([[3.0, 4.0]]) * size)
+    torch.testing.assert_close(e.unit, torch.tensor([[0.6, 0.8]]))
+    torch.testing.assert_close(e.norm / size, torch.tensor([5.0]))
+
+
+def test_the_mean_of_losses_near_the_end_of_float32_does_not_overflow() -> None:
+    head = MarginHead(2, 2, "softmax")
+    with torch.no_grad():
+        head.weight.copy_(torch.tensor([[-1.0, 0.0], [1.0, 0.0]]))
+    x = torch.tensor([[1.6e38, 0.0]] * 3)
+    assert head(x, torch.zeros(3, dtype=torch.int64)).item() == pytest.approx(3.2e38, rel=1e-5)
+
+
 @pytest.mark.parametrize("size", [1e-45, 1e-38, 1e-30, 1e18, 3e38])
 @every_margin
 def test_extreme_lengths_stay_finite_in_float32(margin: Margin, size: float) -> None:
@@ -166,6 +204,13 @@ def test_a_zero_vector_is_a_right_angle_away_and_stays_put() -> None:
     assert (x.grad == 0).all()
 
 
+def test_a_zero_class_weight_is_a_right_angle_away() -> None:
+    x = torch.tensor([[1.0, 0.0]])
+    w = torch.tensor([[0.0, 0.0], [0.0, 1.0]])
+    loss = margin_softmax(x, w, torch.tensor([0]), ArcFace(0.5))
+    torch.testing.assert_close(loss[0], F.softplus(64 * torch.tensor(0.5).sin()))
+
+
 def test_plain_softmax_at_a_zero_embedding_keeps_its_gradient() -> None:
     x = torch.zeros(1, 4, requires_grad=True)
     w, y = torch.eye(4)[:3], torch.tensor([0])
@@ -182,6 +227,9 @@ def test_hiding_survives_where_subtracting_does_not() -> None:
     sums = dense(x, w, torch.tensor([0]), Logits(ArcFace.geometry))
     torch.testing.assert_close(sums.negative, torch.tensor([12.8]))
     torch.testing.assert_close(sums.top, torch.tensor([12.8]))
+    assert not dense(
+        x, w.requires_grad_(), torch.tensor([0]), Logits(INNER_PRODUCT)
+    ).top.requires_grad
     torch.testing.assert_close(sums.own, w[:1])
 
 
@@ -255,6 +303,53 @@ def test_autocast_keeps_the_own_class_in_float32(name: str) -> None:
     torch.testing.assert_close(loss, head(x, y), rtol=0.02, atol=0.3)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("name", MARGINS)
+def test_autocast_never_overflows(name: str, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    head, x = MarginHead(16, 10, name), (3e4 * torch.randn(8, 16)).requires_grad_()
+    with torch.autocast("cpu", dtype=dtype):
+        loss, logits = head(x, torch.arange(8)), head.logits(x)
+    loss.backward()
+    assert logits.dtype == torch.float32
+    for value in (loss, logits, x.grad, head.weight.grad):
+        assert value.isfinite().all()
+
+
+@pytest.mark.parametrize("name", [*MARGINS, "sphereface+annealed"])
+def test_a_head_is_margin_softmax_at_its_own_scale(name: str) -> None:
+    x, _, y = batch()
+    calls = []
+
+    def counting(*arguments):
+        calls.append(arguments)
+        return dense(*arguments)
+
+    head = MarginHead(4, 5, name, scale=16.0, kernel=counting).double().eval()
+    geometry = head.margin.geometry._replace(scale=16.0)
+    expected = margin_softmax(x, head.weight, y, head.margin, geometry)
+    torch.testing.assert_close(head(x, y, reduction="none"), expected, rtol=1e-14, atol=0)
+    assert len(calls) == 1
+
+
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # the tracer
+@pytest.mark.parametrize("name", [*MARGINS, "sphereface+annealed"])
+def test_a_compiled_head_is_the_head(name: str) -> None:
+    x, _, y = batch()
+    head = MarginHead(4, 5, name).double().eval()
+    torch.compiler.reset()  # each name is compiled anew; together they pass the limit
+    compiled = torch.compile(head, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x, y), head(x, y), rtol=1e-14, atol=0)
+
+
+def test_gradients_by_function_transforms() -> None:
+    x, w, y = batch()
+    found = torch.func.grad(lambda a: F.cross_entropy(Embedding.of(a).unit @ w.t(), y))(x)
+    x.requires_grad_()
+    (expected,) = torch.autograd.grad(F.cross_entropy(F.normalize(x) @ w.t(), y), x)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-14)
+
+
 def annealed_head() -> MarginHead:
     return MarginHead(4, 5, "sphereface:m=4+annealed:base=100,minimum=0,gamma=1")
 
@@ -280,6 +375,35 @@ def test_a_schedule_counts_on_in_half_precision() -> None:
     head.half()
     head(torch.randn(2, 4).half(), torch.tensor([0, 1]))
     assert head.iteration == 5001
+    assert head.iteration.dtype == torch.int64  # float16 would stop at 2,048
+
+
+def test_resetting_a_head_starts_it_anew() -> None:
+    head = annealed_head()
+    head.iteration.fill_(7)
+    head.reset_parameters()
+    assert head.iteration == 0
+    wide = MarginHead(512, 300, "softmax", bias=True)
+    assert (wide.weight[:, 512] == 0).all()
+    assert wide.weight.detach().norm(dim=1).mean() == pytest.approx(1, abs=0.02)
+
+
+def test_annealing_keeps_the_statistics_of_the_margin_inside() -> None:
+    @dataclass(frozen=True)
+    class Counting(Margin):
+        def init(self) -> dict[str, Tensor]:
+            return {"seen": torch.zeros((), dtype=torch.int64)}
+
+        def observe(self, t: Target) -> dict[str, Tensor]:
+            assert torch.equal(t.label, labels)
+            torch.testing.assert_close(t.norm, x.norm(dim=1))
+            return {"seen": t.state["seen"] + len(t.label)}
+
+    x, labels = torch.randn(3, 4), torch.tensor([4, 0, 2])
+    head = MarginHead(4, 5, Annealed(Counting()))
+    head(x, labels)
+    assert head.seen == 3
+    assert head.iteration == 1
 
 
 def test_a_refused_batch_changes_nothing() -> None:
@@ -339,3 +463,35 @@ def test_logits_have_no_margin() -> None:
 def test_a_name_is_the_default_margin(name: str) -> None:
     assert HeadSpec.parse(name) == HeadSpec(MARGINS[name](), None)
     assert f"{MARGINS[name]()!r}" in repr(MarginHead(4, 5, name))
+
+
+def test_defaults_are_the_papers() -> None:
+    found = {name: (kind(), kind.geometry.scale) for name, kind in MARGINS.items()}
+    assert {name: (getattr(m, "m", None), s) for name, (m, s) in found.items()} == {
+        "softmax": (None, 1),
+        "normface": (None, 64),
+        "lsoftmax": (4, 1),
+        "sphereface": (4, 1),
+        "smsoftmax": (0.6, 1),
+        "amsoftmax": (0.35, 30),
+        "cosface": (0.35, 64),
+        "arcface": (0.5, 64),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        (" ArcFace : M = 0.5 ".replace("M", "m"), "arcface:m=0.5"),
+        ("sphereface:m=1e+0", "sphereface:m=1"),
+        ("sphereface:m=2+annealed:base=1e+3", "sphereface:m=2+annealed:base=1000"),
+    ],
+)
+def test_names_are_read_generously(text: str, same: str) -> None:
+    assert HeadSpec.parse(text) == HeadSpec.parse(same)
+
+
+def test_a_bias_passes_through_annealing_and_shows() -> None:
+    head = MarginHead(4, 5, "smsoftmax+annealed", bias=True)
+    assert head.weight.shape == (5, 5)
+    assert "bias=True" in repr(head)

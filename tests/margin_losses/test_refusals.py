@@ -14,6 +14,7 @@ from margin_losses import (
     MarginHead,
     SMSoftmax,
     SphereFace,
+    margin_softmax,
     parse_margin,
 )
 
@@ -24,11 +25,14 @@ from margin_losses import (
         ("arcfase", "unknown margin 'arcfase'; did you mean 'arcface'? known: softmax, normface"),
         ("", "unknown margin ''; known: softmax"),
         ("arcface:k=1", "arcface has no option 'k'; known: m, s"),
+        ("arcface:scale=16", "did you mean 's'? known: m, s"),
+        ("arcface:m=0.5,m=0.6", "option m is given twice"),
+        ("arcface:", "expected name:option=value,..., got ''"),
         ("arcface:m", "expected name:option=value,..., got 'm'"),
         ("arcface:m=half", "option m: expected a number, got 'half'"),
         ("arcface:m=nan", "option m: expected a finite number, got 'nan'"),
         ("lsoftmax:m=1.5", "option m: expected a whole number, got '1.5'"),
-        ("arcface:s=0", "expected 0 < s <= 1000"),
+        ("arcface:s=0", "expected a number 0 < s <= 1000"),
         ("arcface:s=-64", "got -64"),
         ("sphereface+aneal", "unknown wrapper 'aneal'; did you mean 'annealed'?"),
         ("sphereface+annealed:start=3", "annealed has no option 'start'; known: base, gamma"),
@@ -52,8 +56,19 @@ def test_a_wrong_name_says_what_is_known(text: str, message: str) -> None:
         (lambda: LSoftmax(1.5), "expected a whole number m >= 1, got 1.5"),
         (lambda: SMSoftmax(-1), "expected 0 <= m <= 1000, got -1"),
         (lambda: Annealed(ArcFace(), minimum=float("inf")), "expected a finite minimum"),
-        (lambda: MarginHead(0, 5, "arcface"), "expected embedding_dim >= 1 and num_classes >= 1"),
+        (
+            lambda: MarginHead(0, 5, "arcface"),
+            "expected whole numbers embedding_dim >= 1 and num_classes",
+        ),
         (lambda: MarginHead(4, 0, "arcface"), "got 4 and 0"),
+        (lambda: MarginHead(4.0, 5, "arcface"), "got 4.0 and 5"),
+        (lambda: MarginHead(4, 5, ArcFace), "expected a margin like ArcFace(m=0.5), or its name"),
+        (lambda: MarginHead(4, 5, 0.5), "or its name, got 0.5"),
+        (lambda: MarginHead(4, 5, "arcface", scale="64"), "expected a number 0 < s <= 1000"),
+        (lambda: Annealed("sphereface"), "expected a margin like ArcFace(), got 'sphereface'"),
+        (lambda: Annealed(ArcFace(), gamma=-1), "expected a finite gamma >= 0, got -1"),
+        (lambda: Annealed(ArcFace(), power=-1), "expected a finite power >= 0, got -1"),
+        (lambda: LSoftmax(True), "expected a whole number m >= 1, got True"),
         (lambda: MarginHead(4, 5, "arcface", scale=float("nan")), "got nan"),
         (lambda: MarginHead(4, 5, "arcface:s=16", scale=32), "scale given twice"),
         (lambda: MarginHead(4, 5, "arcface", bias=True), "has no bias in its formula"),
@@ -71,6 +86,12 @@ def test_a_senseless_number_is_refused(make, message: str) -> None:
         (torch.ones(2, 4), torch.tensor([0, 5]), "expected 0 <= label < 5 (num_classes), got 5"),
         (torch.ones(2, 4), torch.tensor([-1, 0]), "got -1"),
         (torch.ones(2, 4), torch.tensor([0.0, 1.0]), "expected whole numbers (torch.long)"),
+        (torch.ones(2, 4), torch.tensor([0j, 1]), "got torch.complex64"),
+        (torch.ones(2, 4), [0, 1], "expected a torch tensor, got list"),
+        (torch.ones(2, 4), torch.tensor([[0], [1]]), "expected shape (2,)"),
+        ([[1.0] * 4], torch.tensor([0]), "expected a torch tensor, got list"),
+        (torch.ones(2, 0), torch.tensor([0, 1]), "got (2, 0)"),
+        (torch.ones(2, 4, dtype=torch.complex64), torch.tensor([0, 1]), "take .real"),
         (torch.ones(2, 4), torch.tensor([True, False]), "got torch.bool"),
         (torch.ones(2, 4), torch.tensor([0]), "expected shape (2,), one per embedding, got (1,)"),
         (torch.ones(2, 3), torch.tensor([0, 1]), "this head takes 4 numbers each, got 3"),
@@ -85,6 +106,22 @@ def test_a_bad_batch_is_refused(x: torch.Tensor, y: torch.Tensor, message: str) 
     head = MarginHead(4, 5, "arcface")
     with pytest.raises(ValueError, match=re.escape(message)):
         head(x, y)
+
+
+@pytest.mark.parametrize(
+    ("weight", "labels", "margin", "message"),
+    [
+        (torch.ones(5, 4), torch.tensor([0, -100]), ArcFace(), "got -100"),
+        (torch.ones(5, 4), torch.tensor([[0], [1]]), ArcFace(), "expected shape (2,)"),
+        (torch.ones(5, 5), torch.tensor([0, 1]), LSoftmax(), "takes (C, 4) for these embeddings"),
+        (torch.ones(5, 6), torch.tensor([0, 1]), SMSoftmax(), "takes (C, 4 or 5)"),
+        (torch.ones(5, 4).long(), torch.tensor([0, 1]), ArcFace(), "weight: expected a floating"),
+        (torch.ones(0, 4), torch.tensor([0, 1]), ArcFace(), "got (0, 4)"),
+    ],
+)
+def test_the_function_checks_as_the_head_does(weight, labels, margin, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        margin_softmax(torch.ones(2, 4), weight, labels, margin)
 
 
 def test_an_unknown_reduction_is_refused() -> None:

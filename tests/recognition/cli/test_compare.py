@@ -170,11 +170,11 @@ def refuse(*arguments: object, expecting: str, at: Path) -> None:
         (["--head", "arcfase"], "unknown margin 'arcfase'; did you mean 'arcface'?"),
         (["--head", "arcface:k=1"], "arcface has no option 'k'; known: m, s"),
         (["--head", "arcface:m=28.6"], "m=0.4992 is the same angle"),
-        (["--head", "normface:s=-1"], "expected 0 < s <= 1000"),
+        (["--head", "normface:s=-1"], "expected a number 0 < s <= 1000"),
         (["--head", "arcface", "--head", "ArcFace"], "is named twice"),
         (["--backbone", "resnet"], "unknown backbone 'resnet'; known: small, inception_resnet_v1"),
-        (["--steps", 0], "steps: expected 1 or more, got 0"),
-        (["--lr", "nan"], "lr: expected a finite number"),
+        (["--steps", 0], "steps: expected a whole number >= 1, got 0"),
+        (["--lr", "nan"], "lr: expected 0 <= lr <= 10, got nan"),
         (["--device", "abacus"], "device 'abacus' cannot be used here"),
         (["--test-share", 2], "expected a share between 0 and 1"),
         (["--train", "."], "--train goes with --test"),
@@ -225,9 +225,7 @@ def test_a_run_folder_is_never_overwritten(people: Path, tmp_path: Path) -> None
     assert (tmp_path / "run" / "precious").read_text() == "mine"
 
 
-def test_a_data_set_that_cannot_be_fetched(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_data_set_that_cannot_be_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def nowhere(**_: object) -> None:
         raise InputError("Olivetti faces are not in the cache and could not be downloaded")
 
