@@ -8,6 +8,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # the workers share the cores already
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("noisy", deadline=None)  # machines here are shared: time proves nothing
+settings.load_profile("noisy")
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
