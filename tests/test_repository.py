@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+import json
 import re
 import subprocess
 import sys
@@ -113,9 +114,22 @@ def test_every_head_has_nine_trials_and_a_setting_found_among_them() -> None:
             assert isinstance(margin_losses.HeadSpec.parse(trial).margin, margin_losses.Margin)
 
 
-def test_notebooks_are_committed_without_outputs() -> None:
-    for path in ROOT.glob("notebooks/*.ipynb"):
-        assert '"output_type"' not in path.read_text()
+NOTEBOOKS = sorted(ROOT.glob("notebooks/*.ipynb"))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_run_and_end_with_an_assertion(path: Path) -> None:
+    cells = json.loads(path.read_text())["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    assert "assert " in code[-1]
+    namespace: dict[str, object] = {}
+    for number, source in enumerate(code):
+        exec(compile(source, f"{path.name}[{number}]", "exec"), namespace)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_are_committed_without_outputs(path: Path) -> None:
+    assert not any(cell.get("outputs") for cell in json.loads(path.read_text())["cells"])
 
 
 def test_the_version_is_told_once() -> None:
