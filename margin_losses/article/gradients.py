@@ -229,6 +229,7 @@ def steps_to_learn(
     Raises:
         ValueError: `limit` steps were not enough, or `within` is not in (0, 1).
 
+    >>> from margin_losses.article import sigmoid_cross_entropy, sigmoid_squared_error
     >>> steps_to_learn(sigmoid_cross_entropy), steps_to_learn(sigmoid_squared_error)
     (17, 249)
     """
