@@ -89,7 +89,7 @@ def compare(
     weights of every head, and a log.
 
     \b
-    recognition compare                      draws faces; about five minutes
+    recognition compare                      draws faces; about four minutes
     recognition compare --quick              the same, small, under a minute
     recognition compare FOLDER               half of its people are never seen
     recognition compare --train A --test B   learn from A, be judged on B
