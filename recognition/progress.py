@@ -25,5 +25,10 @@ def unwatched(what: str, total: int) -> Iterator[Advance]:
     yield _ignore
 
 
+def numbered(watch: Watch, place: str) -> Watch:
+    """The same watcher, told with every stage which part of the whole it is: `3/7 arcface`."""
+    return lambda what, total: watch(f"{place} {what}", total)
+
+
 def _ignore(done: int, note: str = "") -> None:
     pass

@@ -1,5 +1,6 @@
 """Every head on the same backbone, from the same start, judged on the same strangers."""
 
+import itertools
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from recognition.datasets.pictures import Pictures
 from recognition.errors import InputError
 from recognition.evaluation import Estimate, Evaluation, class_angles, evaluate_strangers
 from recognition.metrics import equal_error_rate
-from recognition.progress import Watch, unwatched
+from recognition.progress import Watch, numbered, unwatched
 from recognition.protocols import open_set_split, split_people
 from recognition.training.choices import FOUND, TRIALS
 from recognition.training.loop import Trained, embed, train
@@ -138,15 +139,18 @@ def compare(
 def _compare(
     tasks: Callable[[int], Task], plan: Plan, watch: Watch
 ) -> Iterator[tuple[Run, Trained]]:
+    total = len(plan.seeds) * len(plan.heads)
+    place = itertools.count(1)
     for seed in plan.seeds:
         task = tasks(seed)
         for head in plan.heads:
-            trials = _tune(head, task.learn, plan, seed, watch) if plan.tune else ()
+            stage = numbered(watch, f"{next(place)}/{total}")
+            trials = _tune(head, task.learn, plan, seed, stage) if plan.tune else ()
             chosen = min(trials, key=lambda trial: trial.eer).head if trials else resolve(head)
             # tuned or not, heads with options learn from the same people as the others
             learn = _without_tuning_people(task.learn, plan, seed) if plan.tune else task.learn
-            trained = _train(chosen, learn, plan.recipe, seed, watch)
-            evaluation, estimates = _judge(trained, learn, task.test, plan, seed, watch)
+            trained = _train(chosen, learn, plan.recipe, seed, stage)
+            evaluation, estimates = _judge(trained, learn, task.test, plan, seed, stage)
             log.info("%s seed %d: equal error rate %.4f", chosen, seed, evaluation.eer.rate)
             found = evaluation, estimates, trained.losses, trained.seconds, trials
             yield Run(_key(head), chosen, seed, *found), trained

@@ -170,8 +170,8 @@ def test_watchers_see_every_stage_to_its_end(calls, task):
     list(compare(lambda seed: task, plan("softmax"), watch=Stage))
     pictures = len(task.learn) + len(task.test)
     assert [stage[:2] for stage in stages] == [
-        (FOUND["softmax"], 2),
-        ("scoring strangers", pictures),
+        (f"1/1 {FOUND['softmax']}", 2),
+        ("1/1 scoring strangers", pictures),
     ]
     assert stages[1][2][-1] == pictures
     assert stages[1][2] == sorted(stages[1][2])
