@@ -67,7 +67,9 @@ def compare(
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Pictures per batch.")] = 64,
     lr: Annotated[float, typer.Option(help="The highest learning rate.")] = 4e-3,
-    mirror: Annotated[bool, typer.Option(help="Mirror half of the pictures in training.")] = True,
+    mirror: Annotated[
+        bool, typer.Option(help="Mirror half of the pictures in training; not for letters.")
+    ] = True,
     test_share: Annotated[
         float | None,
         typer.Option(
