@@ -30,6 +30,7 @@ from recognition.training.results import describe, describe_data, printable
 from recognition.training.weights import save_weights
 
 DRAWN, DRAWN_QUICK = (300, 20), (90, 10)  # people, pictures of each
+OTHER_PEOPLE = 1000  # added to the seed: nobody of the drawn faces that choices.py was found on
 SHOWN = 10  # skipped files named on stderr
 log = logging.getLogger("recognition")
 
@@ -84,8 +85,10 @@ class Data:
             typer.echo(f"fetching {self.known} through scikit-learn ...", err=True)
             return fetch(size=size)
         people, pictures = DRAWN_QUICK if self.quick else DRAWN
+        # split otherwise, the people whom the settings were found on could be among the strangers
+        others = OTHER_PEOPLE if self.quick or self.test_share else 0
         with bar("drawing faces", people * pictures) as advance:
-            return draw_faces(people, pictures, size=size, seed=seed, progress=advance)
+            return draw_faces(people, pictures, size=size, seed=seed + others, progress=advance)
 
 
 @cache  # every seed splits the same pictures anew

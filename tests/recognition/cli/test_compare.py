@@ -124,7 +124,9 @@ def test_it_draws_faces_when_no_data_is_named(
     monkeypatch.chdir(tmp_path)
     result = run("--quick", *FAST, "--head", "normface")
     assert result.exit_code == 0, result.output
-    assert "drawn faces (90 people x 10 pictures, seed 0): learned from 60 people" in result.stdout
+    assert (
+        "drawn faces (90 people x 10 pictures, seed 1000): learned from 60 people" in result.stdout
+    )
     assert [path.name.startswith("drawn-") for path in (tmp_path / "runs").iterdir()] == [True]
 
 
