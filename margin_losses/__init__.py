@@ -7,28 +7,34 @@
 `MARGINS` lists the margins by name, `margin_losses.article` holds the losses the article derives.
 """
 
-from margin_losses.annealing import Annealed
 from margin_losses.embedding import Embedding
 from margin_losses.functional import margin_softmax
-from margin_losses.head import MarginHead
-from margin_losses.kernels import Kernel, Logits, Sums, dense
-from margin_losses.margins import (
+from margin_losses.head import MarginHead, Statistics
+from margin_losses.kernels import Kernel, Sums, dense
+from margin_losses.logits import Logits
+from margin_losses.margin import (
     COSINE,
     INNER_PRODUCT,
     NORM_COSINE,
+    Geometry,
+    Margin,
+    SingleMargin,
+    Target,
+)
+from margin_losses.margins import (
     AMSoftmax,
     ArcFace,
+    CombinedMargin,
     CosFace,
-    Geometry,
     LSoftmax,
-    Margin,
     NormFace,
     SMSoftmax,
     Softmax,
     SphereFace,
-    Target,
+    SubCenterArcFace,
 )
 from margin_losses.registry import MARGINS, HeadSpec, parse_margin
+from margin_losses.wrappers import Annealed, Detached, PerClass
 
 __all__ = [
     "COSINE",
@@ -38,7 +44,9 @@ __all__ = [
     "AMSoftmax",
     "Annealed",
     "ArcFace",
+    "CombinedMargin",
     "CosFace",
+    "Detached",
     "Embedding",
     "Geometry",
     "HeadSpec",
@@ -48,9 +56,13 @@ __all__ = [
     "Margin",
     "MarginHead",
     "NormFace",
+    "PerClass",
     "SMSoftmax",
+    "SingleMargin",
     "Softmax",
     "SphereFace",
+    "Statistics",
+    "SubCenterArcFace",
     "Sums",
     "Target",
     "dense",

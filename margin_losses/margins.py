@@ -1,89 +1,27 @@
-"""The papers: each margin is one formula for the logit of the sample's own class.
+"""The papers whose margin is one formula, with numbers that stay as they are.
 
-With z the logits, the loss of a sample with label y falls into two terms,
-
-    L = -log( e^{z_y} / (e^{z_y} + Σ_{j≠y} e^{z_j}) ) = -logsigmoid( z_y - log Σ_{j≠y} e^{z_j} )
-
-and only the second one sees the class axis. A margin makes z_y from a handful of numbers per
-sample, the `Target`; the `Geometry` says what the plain logits z_j are. Adding one is a frozen
-dataclass with `target_logit`, listed in `registry.MARGINS`.
-
-All angles are in radians.
+Adding one is a frozen dataclass with `logit` or `target_logit`, listed in `registry.MARGINS`.
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Integral
-from types import MappingProxyType
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
-import torch
 from torch import Tensor
 
-
-class Geometry(NamedTuple):
-    """What a plain logit is: scale · ⟨x or x/‖x‖, w or w/‖w‖⟩."""
-
-    unit_embedding: bool
-    unit_weight: bool
-    scale: float
-
-    def __str__(self) -> str:
-        norms = "" if self.unit_weight else "‖w‖"
-        norms += "" if self.unit_embedding else "‖x‖"
-        return f"{norms or 's'} cos θ"
-
-
-COSINE = Geometry(unit_embedding=True, unit_weight=True, scale=64.0)
-NORM_COSINE = Geometry(unit_embedding=False, unit_weight=True, scale=1.0)
-INNER_PRODUCT = Geometry(unit_embedding=False, unit_weight=False, scale=1.0)
-
-
-class Target(NamedTuple):
-    """All a margin may look at: one entry per sample, never the class axis.
-
-    Attributes:
-        plain: (B,) the logit without a margin, the same product the negatives use.
-        cos: (B,) cosine of the angle θ to the own class; 0 where either vector is 0.
-        sin: (B,) its sine; 1 where either vector is 0.
-        angle: (B,) θ itself, in [0, π].
-        scale: (B,) plain = scale · cos: s, or s with the norms the geometry keeps.
-        norm: (B,) ‖x‖ before normalisation.
-        label: (B,) the own class.
-        state: running statistics of the margin, read-only.
-    """
-
-    plain: Tensor
-    cos: Tensor
-    sin: Tensor
-    angle: Tensor
-    scale: Tensor
-    norm: Tensor
-    label: Tensor
-    state: Mapping[str, Tensor] = MappingProxyType({})
-
-
-@dataclass(frozen=True)
-class Margin:
-    """Base of every margin, and itself none."""
-
-    geometry: ClassVar[Geometry] = COSINE
-    formula: ClassVar[str] = "s cos θ"
-    paper: ClassVar[str] = ""
-    allows_bias: ClassVar[bool] = False  # only where the formula reads the plain logit alone
-
-    def target_logit(self, t: Target) -> Tensor:
-        """The logit of the own class, (B,)."""
-        return t.plain
-
-    def init(self) -> dict[str, Tensor]:
-        """Running statistics before the first step; the head keeps them as buffers."""
-        return {}
-
-    def observe(self, t: Target) -> Mapping[str, Tensor]:
-        """Running statistics after this training batch; called before `target_logit`."""
-        return t.state
+from margin_losses.angles import MOST_PIECES, RISES, Past, add_angle, check_past, multiply_angle
+from margin_losses.margin import (
+    COSINE,
+    INNER_PRODUCT,
+    NORM_COSINE,
+    Geometry,
+    Margin,
+    SingleMargin,
+    Target,
+    check,
+    is_whole,
+)
 
 
 @dataclass(frozen=True)
@@ -107,7 +45,7 @@ class NormFace(Margin):
 
 
 @dataclass(frozen=True)
-class LSoftmax(Margin):
+class LSoftmax(SingleMargin):
     """Large-margin softmax: z_y = ‖w‖‖x‖ ψ(θ), ψ(θ) = (-1)^k cos(mθ) - 2k on the k-th of m pieces.
 
     Liu, Wen, Yu, Yang, "Large-Margin Softmax Loss", ICML 2016, arXiv:1612.02295, Eq. 4-6.
@@ -119,6 +57,7 @@ class LSoftmax(Margin):
     geometry: ClassVar[Geometry] = INNER_PRODUCT
     formula: ClassVar[str] = "‖w‖‖x‖ ψ(θ)"
     paper: ClassVar[str] = "Liu et al. 2016, arXiv:1612.02295, Eq. 4-6"
+    neutral: ClassVar[Mapping[str, float]] = {"m": 1}
 
     def __post_init__(self) -> None:
         if not is_whole(self.m):
@@ -126,14 +65,14 @@ class LSoftmax(Margin):
                 f"LSoftmax: expected a whole number m >= 1, got {self.m!r}; "
                 "SphereFace takes a real one"
             )
-        _within(self, 1, MOST_PIECES, "multiplies the angle")
+        check(self, "m", 1, MOST_PIECES, "multiplies the angle")
 
-    def target_logit(self, t: Target) -> Tensor:
-        return t.scale * multiply_angle(t.angle, self.m)
+    def logit(self, t: Target, m: float | Tensor) -> Tensor:
+        return t.scale * multiply_angle(t.angle, m)
 
 
 @dataclass(frozen=True)
-class SphereFace(Margin):
+class SphereFace(SingleMargin):
     """A-Softmax: z_y = ‖x‖ ψ(θ) with unit class weights; m may be real.
 
     Liu, Wen, Yu, Li, Raj, Song, "SphereFace", CVPR 2017, arXiv:1704.08063, Eq. 6-7. With m = 4 it
@@ -144,16 +83,17 @@ class SphereFace(Margin):
     geometry: ClassVar[Geometry] = NORM_COSINE
     formula: ClassVar[str] = "‖x‖ ψ(θ)"
     paper: ClassVar[str] = "Liu et al. 2017, arXiv:1704.08063, Eq. 6-7"
+    neutral: ClassVar[Mapping[str, float]] = {"m": 1}
 
     def __post_init__(self) -> None:
-        _within(self, 1, MOST_PIECES, "multiplies the angle")
+        check(self, "m", 1, MOST_PIECES, "multiplies the angle")
 
-    def target_logit(self, t: Target) -> Tensor:
-        return t.scale * multiply_angle(t.angle, self.m)
+    def logit(self, t: Target, m: float | Tensor) -> Tensor:
+        return t.scale * multiply_angle(t.angle, m)
 
 
 @dataclass(frozen=True)
-class SMSoftmax(Margin):
+class SMSoftmax(SingleMargin):
     """Soft-margin softmax: z_y = w_y · x - m on the plain, unnormalised logit.
 
     Liang, Wang, Lei, Liao, Li, "Soft-Margin Softmax for Deep Classification", ICONIP 2017,
@@ -165,17 +105,18 @@ class SMSoftmax(Margin):
     geometry: ClassVar[Geometry] = INNER_PRODUCT
     formula: ClassVar[str] = "‖w‖‖x‖ cos θ (+ b) - m"
     paper: ClassVar[str] = "Liang et al. 2017, doi:10.1007/978-3-319-70096-0_43"
+    neutral: ClassVar[Mapping[str, float]] = {"m": 0}
     allows_bias: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        _within(self, 0, 1000, "is subtracted from the logit")
+        check(self, "m", 0, 1000, "is subtracted from the logit")
 
-    def target_logit(self, t: Target) -> Tensor:
-        return t.plain - self.m
+    def logit(self, t: Target, m: float | Tensor) -> Tensor:
+        return t.plain - m
 
 
 @dataclass(frozen=True)
-class AMSoftmax(Margin):
+class AMSoftmax(SingleMargin):
     """Additive-margin softmax: z_y = s (cos θ - m).
 
     Wang, Cheng, Liu, Liu, "Additive Margin Softmax", IEEE SPL 2018, arXiv:1801.05599, Eq. 5-6.
@@ -186,12 +127,13 @@ class AMSoftmax(Margin):
     geometry: ClassVar[Geometry] = COSINE._replace(scale=30.0)
     formula: ClassVar[str] = "s (cos θ - m)"
     paper: ClassVar[str] = "Wang et al. 2018, arXiv:1801.05599, Eq. 5-6"
+    neutral: ClassVar[Mapping[str, float]] = {"m": 0}
 
     def __post_init__(self) -> None:
-        _within(self, 0, 2, "is subtracted from a cosine")
+        check(self, "m", 0, 2, "is subtracted from a cosine")
 
-    def target_logit(self, t: Target) -> Tensor:
-        return t.plain - t.scale * self.m
+    def logit(self, t: Target, m: float | Tensor) -> Tensor:
+        return t.plain - t.scale * m
 
 
 @dataclass(frozen=True)
@@ -206,54 +148,77 @@ class CosFace(AMSoftmax):
 
 
 @dataclass(frozen=True)
-class ArcFace(Margin):
+class ArcFace(SingleMargin):
     """Additive angular margin: z_y = s cos(θ + m), exact gradient.
 
     Deng, Guo, Xue, Zafeiriou, "ArcFace", CVPR 2019, arXiv:1801.07698, Eq. 3. Past θ = π - m, where
-    cos(θ + m) would rise again, it is s (cos θ - m sin m), as most published code has it: the
-    logit jumps there (by 0.117 s at m = 0.5), downwards as θ grows, so it stays monotone.
+    cos(θ + m) would rise again, it is s (cos θ - m sin m), as most published code has it; see
+    `angles.Past` for the other choices. The gradient that insightface has shipped since 2022 is
+    `Detached(ArcFace())`.
     """
 
     m: float = 0.5
+    past: Past = "linear"
     formula: ClassVar[str] = "s cos(θ + m)"
     paper: ClassVar[str] = "Deng et al. 2019, arXiv:1801.07698, Eq. 3"
+    neutral: ClassVar[Mapping[str, float]] = {"m": 0}
 
     def __post_init__(self) -> None:
-        _within(self, 0, math.pi / 2, "is an angle in radians", angle=True)
+        check(self, "m", 0, math.pi / 2, "is an angle in radians", angle=True)
+        check_past(self)
+
+    @property
+    def monotone(self) -> bool:
+        return self.past not in RISES
+
+    def logit(self, t: Target, m: float | Tensor) -> Tensor:
+        return t.scale * add_angle(t, m, self.past)
+
+
+@dataclass(frozen=True)
+class SubCenterArcFace(ArcFace):
+    """ArcFace with K sub-centres a class, the nearest of which counts: a home for wrong labels.
+
+    Deng, Guo, Liu, Gong, Zafeiriou, "Sub-center ArcFace", ECCV 2020, Eq. 1. Any margin on unit
+    class weights takes sub-centres by `MarginHead(..., centers=K)`; this is ArcFace with three.
+    Once trained, `dominant_centers` and `outliers` find the centre to keep and the samples to drop.
+    """
+
+    centers: ClassVar[int] = 3
+    formula: ClassVar[str] = "s cos(min_k θ_k + m)"
+    paper: ClassVar[str] = "Deng et al. 2020, doi:10.1007/978-3-030-58621-8_43, Eq. 1"
+
+
+@dataclass(frozen=True)
+class CombinedMargin(Margin):
+    """All three margins of the family at once: z_y = s (cos(m1 θ + m2) - m3).
+
+    Deng, Guo, Xue, Zafeiriou, "ArcFace", CVPR 2019, arXiv:1801.07698, Eq. 4; the defaults are its
+    CM1, (0.9, 0.4, 0.15) is its CM2. `past` says what cos is where m1 θ + m2 passes π: the
+    `paper`'s cosine, which rises again; -1 (`clipped`); or ψ (`continuous`).
+    """
+
+    m1: float = 1.0
+    m2: float = 0.3
+    m3: float = 0.2
+    past: Past = "paper"
+    formula: ClassVar[str] = "s (cos(m1 θ + m2) - m3)"
+    paper: ClassVar[str] = "Deng et al. 2019, arXiv:1801.07698, Eq. 4"
+    neutral: ClassVar[Mapping[str, float]] = {"m1": 1, "m2": 0, "m3": 0}
+
+    def __post_init__(self) -> None:
+        check(self, "m1", 0, MOST_PIECES, "multiplies the angle")
+        check(self, "m2", 0, math.pi / 2, "is an angle in radians", angle=True)
+        check(self, "m3", 0, 2, "is subtracted from a cosine")
+        check_past(self, ("paper", "clipped", "continuous"))
+
+    @property
+    def monotone(self) -> bool:
+        return self.past != "paper" and self.m1 >= 1
 
     def target_logit(self, t: Target) -> Tensor:
-        return t.scale * add_angle(t, self.m)
-
-
-def add_angle(t: Target, m: float) -> Tensor:
-    """cos(θ + m), and cos θ - m sin m past θ = π - m, (B,)."""
-    within = t.cos * math.cos(m) - t.sin * math.sin(m)
-    return torch.where(t.angle <= math.pi - m, within, t.cos - m * math.sin(m))
-
-
-def multiply_angle(angle: Tensor, m: float) -> Tensor:
-    """ψ(θ) = (-1)^k cos(mθ) - 2k for θ in [kπ/m, (k+1)π/m], (B,): cos(mθ) made monotone."""
-    piece = (angle.detach() * (m / math.pi)).floor().clamp(max=math.ceil(m) - 1)
-    sign = 1 - 2 * (piece % 2)
-    return sign * torch.cos(m * angle) - 2 * piece
-
-
-MOST_PIECES = 16
-
-
-def is_whole(value: object) -> bool:
-    """A whole number of any library, but not True or False."""
-    return isinstance(value, Integral) and not isinstance(value, bool)
-
-
-def _within(margin: Margin, low: float, high: float, what: str, *, angle: bool = False) -> None:
-    """Refuse a margin outside [low, high]; NaN is outside."""
-    m: float = margin.m  # type: ignore[attr-defined]
-    if low <= m <= high:
-        return
-    hint = ""
-    if angle and high < m <= 180:
-        hint = f"; if {m:g} is in degrees, m={math.radians(m):.4g} is the same angle"
-    raise ValueError(
-        f"{type(margin).__name__}: m {what}, expected {low:g} <= m <= {high:.4g}, got {m:g}{hint}"
-    )
+        angle = self.m1 * t.angle + self.m2
+        if self.past == "clipped":
+            angle = angle.clamp(max=math.pi)
+        cos = multiply_angle(angle, 1.0) if self.past == "continuous" else angle.cos()
+        return t.scale * (cos - self.m3)

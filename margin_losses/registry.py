@@ -6,20 +6,22 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from numbers import Real
-from typing import NamedTuple, get_type_hints
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
-from margin_losses.annealing import Annealed
+from margin_losses.margin import Margin, is_whole
 from margin_losses.margins import (
     AMSoftmax,
     ArcFace,
+    CombinedMargin,
     CosFace,
     LSoftmax,
-    Margin,
     NormFace,
     SMSoftmax,
     Softmax,
     SphereFace,
+    SubCenterArcFace,
 )
+from margin_losses.wrappers import Annealed, Detached, Wrapper
 
 MARGINS: dict[str, type[Margin]] = {
     margin.__name__.lower(): margin
@@ -32,47 +34,61 @@ MARGINS: dict[str, type[Margin]] = {
         AMSoftmax,
         CosFace,
         ArcFace,
+        SubCenterArcFace,
+        CombinedMargin,
     )
 }
-WRAPPERS: dict[str, type[Annealed]] = {"annealed": Annealed}
+WRAPPERS: dict[str, type[Wrapper]] = {"annealed": Annealed, "detached": Detached}
 LARGEST_SCALE = 1000.0
+MOST_CENTERS = 100
 
 
 class HeadSpec(NamedTuple):
-    """A margin, and the scale that was asked for with it."""
+    """A margin, and the scale and sub-centres that were asked for with it."""
 
     margin: Margin
-    scale: float | None
+    scale: float | None = None
+    centers: int | None = None
 
     @classmethod
     def parse(cls, text: str) -> "HeadSpec":
-        """Read `name[:option=value,...][+wrapper[:option=value,...]]`; `s` is the scale.
+        """Read `name[:option=value,...][+wrapper[:option=value,...]]`.
+
+        Of the options `s` is the scale, `k` the number of sub-centres, the rest the margin's.
 
         Raises:
             ValueError: an unknown name or option, or a value that makes no sense.
 
         >>> HeadSpec.parse("arcface:m=0.4,s=32")
-        HeadSpec(margin=ArcFace(m=0.4), scale=32.0)
+        HeadSpec(margin=ArcFace(m=0.4, past='linear'), scale=32.0, centers=None)
         """
         first, *wrappers = re.split(r"\+(?=\s*[a-zA-Z])", text)
         name, options = _read(first)
-        scale = _number(options.pop("s"), float, "s") if "s" in options else None
-        margin = _make(MARGINS, "margin", name, options, extra=("s",))
+        scale = _value(options.pop("s"), float, "s") if "s" in options else None
+        centers = _value(options.pop("k"), int, "k") if "k" in options else None
+        margin = _make(MARGINS, "margin", name, options, extra=("s", "k"))
         for wrapper in wrappers:
             name, options = _read(wrapper)
             margin = _make(WRAPPERS, "wrapper", name, options, margin)
-        return cls(margin, None if scale is None else check_scale(scale))
+        return cls(
+            margin,
+            None if scale is None else check_scale(scale),
+            None if centers is None else check_centers(centers),
+        )
 
 
 def parse_margin(text: str) -> Margin:
-    """The margin of `name[:option=value,...]`, without a scale.
+    """The margin of `name[:option=value,...]`, without a scale or sub-centres.
 
     >>> parse_margin("sphereface:m=1.7")
     SphereFace(m=1.7)
     """
     spec = HeadSpec.parse(text)
-    if spec.scale is not None:
-        raise ValueError(f"{text!r}: a scale belongs to the head, not to the margin; leave out s=")
+    if spec.scale is not None or spec.centers is not None:
+        raise ValueError(
+            f"{text!r}: scale and sub-centres belong to the head, not to the margin; "
+            "leave out s= and k="
+        )
     return spec.margin
 
 
@@ -86,16 +102,32 @@ def check_scale(scale: float) -> float:
     return float(scale)
 
 
+def check_centers(centers: int) -> int:
+    """The number of sub-centres, if it makes sense: 1 <= K <= 100."""
+    if not is_whole(centers) or not 1 <= centers <= MOST_CENTERS:
+        raise ValueError(
+            f"centers: expected a whole number 1 <= K <= {MOST_CENTERS} (the paper uses 3), "
+            f"got {centers!r}"
+        )
+    return int(centers)
+
+
 def table() -> str:
     """Every margin with its formula, defaults and paper, as a Markdown table."""
     rows = ["| name | own class's logit | defaults | paper |", "|---|---|---|---|"]
     for name, kind in MARGINS.items():
         margin = kind()
-        defaults = [f"{field.name}={getattr(margin, field.name):g}" for field in fields(margin)]
+        defaults = [_option(field.name, getattr(margin, field.name)) for field in fields(margin)]
         if kind.geometry.unit_embedding:
             defaults.append(f"s={kind.geometry.scale:g}")
+        if kind.centers > 1:
+            defaults.append(f"k={kind.centers}")
         rows.append(f"| `{name}` | {kind.formula} | {', '.join(defaults)} | {kind.paper} |")
     return "\n".join(rows)
+
+
+def _option(name: str, value: object) -> str:
+    return f"{name}={value:g}" if isinstance(value, Real) else f"{name}={value}"
 
 
 def _is_real(value: object) -> bool:
@@ -132,7 +164,7 @@ def _make(
         if key not in accepted:
             names = [*accepted, *extra]
             raise ValueError(f"{name} has no option {key!r}; {_nearest(key, names)}")
-    return kind(*inner, **{key: _number(v, accepted[key], key) for key, v in options.items()})
+    return kind(*inner, **{key: _value(v, accepted[key], key) for key, v in options.items()})
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
@@ -143,7 +175,12 @@ def _nearest(name: str, known: Iterable[str]) -> str:
     return f"{hint}known: {', '.join(known) or 'none'}"
 
 
-def _number(text: str, kind: type, key: str) -> float:
+def _value(text: str, kind: type, key: str) -> Any:
+    if get_origin(kind) is Literal:
+        known = get_args(kind)
+        if text not in known:
+            raise ValueError(f"option {key}: expected one of {', '.join(known)}, got {text!r}")
+        return text
     try:
         value: float = kind(text)
     except ValueError:

@@ -106,9 +106,9 @@ def resolve(head: str) -> str:
     return FOUND.get(_key(head), _key(head))
 
 
-def _setting(head: str) -> tuple[Margin, float]:
-    margin, scale = HeadSpec.parse(resolve(head))
-    return margin, margin.geometry.scale if scale is None else scale
+def _setting(head: str) -> tuple[Margin, float, int]:
+    margin, scale, centers = HeadSpec.parse(resolve(head))
+    return margin, float(scale or margin.geometry.scale), centers or margin.centers
 
 
 def _key(head: str) -> str:

@@ -34,7 +34,7 @@ def test_two_heads_share_one_normalisation(monkeypatch: pytest.MonkeyPatch) -> N
         normalised.append(tuple(x.shape))
         return inner(x)
 
-    for module in ("embedding", "functional", "kernels"):
+    for module in ("embedding", "functional", "logits"):
         monkeypatch.setattr(f"margin_losses.{module}.normalize", counting)
     network = torch.nn.Linear(3, 4)
     heads = [MarginHead(4, 9, "arcface:s=16"), MarginHead(4, 9, "sphereface:m=1.7")]
@@ -159,7 +159,7 @@ def test_resetting_a_head_starts_it_anew() -> None:
 def test_annealing_keeps_the_statistics_of_the_margin_inside() -> None:
     @dataclass(frozen=True)
     class Counting(Margin):
-        def init(self) -> dict[str, Tensor]:
+        def init(self, num_classes: int) -> dict[str, Tensor]:
             return {"seen": torch.zeros((), dtype=torch.int64)}
 
         def observe(self, t: Target) -> dict[str, Tensor]:
@@ -229,7 +229,7 @@ def test_logits_have_no_margin() -> None:
 
 @pytest.mark.parametrize("name", MARGINS)
 def test_a_name_is_the_default_margin(name: str) -> None:
-    assert HeadSpec.parse(name) == HeadSpec(MARGINS[name](), None)
+    assert HeadSpec.parse(name) == HeadSpec(MARGINS[name]())
     assert f"{MARGINS[name]()!r}" in repr(MarginHead(4, 5, name))
 
 
@@ -244,6 +244,8 @@ def test_defaults_are_the_papers() -> None:
         "amsoftmax": (0.35, 30),
         "cosface": (0.35, 64),
         "arcface": (0.5, 64),
+        "subcenterarcface": (0.5, 64),
+        "combinedmargin": (None, 64),
     }
 
 

@@ -24,8 +24,13 @@ from margin_losses import (
     [
         ("arcfase", "unknown margin 'arcfase'; did you mean 'arcface'? known: softmax, normface"),
         ("", "unknown margin ''; known: softmax"),
-        ("arcface:k=1", "arcface has no option 'k'; known: m, s"),
-        ("arcface:scale=16", "did you mean 's'? known: m, s"),
+        ("arcface:q=1", "arcface has no option 'q'; known: m, past, s, k"),
+        ("arcface:k=0", "expected a whole number 1 <= K <= 100"),
+        (
+            "arcface:past=gone",
+            "option past: expected one of paper, linear, clipped, easy, continuous",
+        ),
+        ("arcface:scale=16", "did you mean 's'? known: m, past, s, k"),
         ("arcface:m=0.5,m=0.6", "option m is given twice"),
         ("arcface:", "expected name:option=value,..., got ''"),
         ("arcface:m", "expected name:option=value,..., got 'm'"),

@@ -50,7 +50,7 @@ def with_gradients(loss: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
 
 
 def ours(spec: str, x: Tensor, w: Tensor, y: Tensor) -> tuple[Tensor, ...]:
-    margin, scale = HeadSpec.parse(spec)
+    margin, scale, _ = HeadSpec.parse(spec)
     geometry = margin.geometry if scale is None else margin.geometry._replace(scale=scale)
     return with_gradients(margin_softmax(x, w, y, margin, geometry).mean(), x, w)
 
@@ -153,14 +153,14 @@ def planar(angles: list[float]) -> Tensor:
     "row", GOLDEN, ids=lambda r: f"{r['head']}-{r.get('scale', r.get('lambda'))}-{r['angles'][0]}"
 )
 def test_golden_values(row: dict) -> None:
-    margin, _ = HeadSpec.parse(row["head"])
+    margin = HeadSpec.parse(row["head"]).margin
     x = torch.tensor([[1.0, 0.0]], dtype=torch.float64) * row.get("embedding_norm", 1)
     norms = torch.tensor(row.get("weight_norms", [1, 1, 1]), dtype=torch.float64)
     w = planar(row["angles"]) * norms[:, None]
     state = {}
     if row.get("lambda"):
         margin = Annealed(margin, base=0, minimum=row["lambda"])
-        state = margin.init()
+        state = margin.init(len(w))
     geometry = margin.geometry._replace(scale=row.get("scale", 1))
     loss = margin_softmax(x, w, torch.tensor([0]), margin, geometry, state=state)
     # float64 can tell e^z_y apart from the others' sum only to a few ulps of the logits
@@ -209,10 +209,10 @@ def test_l_softmax_from_scratch_starts_high_and_its_schedule_mends_it() -> None:
 @pytest.mark.parametrize("spec", [*SPECS, "lsoftmax:m=3,s=1+annealed:base=10"])
 def test_gradcheck(spec: str) -> None:
     x, w, y = batch(n=5, classes=4, dim=3)
-    margin, scale = HeadSpec.parse(spec)
+    margin, scale, _ = HeadSpec.parse(spec)
     geometry = margin.geometry._replace(scale=min(scale or 1, 8))
     assert torch.autograd.gradcheck(
-        lambda a, b: margin_softmax(a, b, y, margin, geometry, state=margin.init()), (x, w)
+        lambda a, b: margin_softmax(a, b, y, margin, geometry, state=margin.init(len(w))), (x, w)
     )
 
 
