@@ -7,10 +7,24 @@
 `MARGINS` lists the margins by name, `margin_losses.article` holds the losses the article derives.
 """
 
+from margin_losses.adaptive import (
+    AdaCos,
+    AdaFace,
+    CurricularFace,
+    ElasticArcFace,
+    ElasticArcFacePlus,
+    ElasticCosFace,
+    ElasticCosFacePlus,
+    FixedAdaCos,
+    MagFace,
+    MVArcFace,
+    MVSoftmax,
+)
 from margin_losses.embedding import Embedding
 from margin_losses.functional import margin_softmax
-from margin_losses.head import MarginHead, Statistics
-from margin_losses.kernels import Kernel, Sums, dense
+from margin_losses.fused import FusedSGD
+from margin_losses.head import MarginHead
+from margin_losses.kernels import Auto, Chunked, Kernel, Sampled, Sums, dense
 from margin_losses.logits import Logits
 from margin_losses.margin import (
     COSINE,
@@ -31,9 +45,14 @@ from margin_losses.margins import (
     SMSoftmax,
     Softmax,
     SphereFace,
+    SphereFaceR,
     SubCenterArcFace,
 )
+from margin_losses.optimisers import RowSGD
+from margin_losses.reduction import Statistics
 from margin_losses.registry import MARGINS, HeadSpec, parse_margin
+from margin_losses.shards import Shard, gather_batch
+from margin_losses.subcenters import dominant_centers, keep_dominant, outliers
 from margin_losses.wrappers import Annealed, Detached, PerClass
 
 __all__ = [
@@ -42,30 +61,52 @@ __all__ = [
     "MARGINS",
     "NORM_COSINE",
     "AMSoftmax",
+    "AdaCos",
+    "AdaFace",
     "Annealed",
     "ArcFace",
+    "Auto",
+    "Chunked",
     "CombinedMargin",
     "CosFace",
+    "CurricularFace",
     "Detached",
+    "ElasticArcFace",
+    "ElasticArcFacePlus",
+    "ElasticCosFace",
+    "ElasticCosFacePlus",
     "Embedding",
+    "FixedAdaCos",
+    "FusedSGD",
     "Geometry",
     "HeadSpec",
     "Kernel",
     "LSoftmax",
     "Logits",
+    "MVArcFace",
+    "MVSoftmax",
+    "MagFace",
     "Margin",
     "MarginHead",
     "NormFace",
     "PerClass",
+    "RowSGD",
     "SMSoftmax",
+    "Sampled",
+    "Shard",
     "SingleMargin",
     "Softmax",
     "SphereFace",
+    "SphereFaceR",
     "Statistics",
     "SubCenterArcFace",
     "Sums",
     "Target",
     "dense",
+    "dominant_centers",
+    "gather_batch",
+    "keep_dominant",
     "margin_softmax",
+    "outliers",
     "parse_margin",
 ]

@@ -156,7 +156,7 @@ def before(
         if margin.reads_negatives:
             sums = kernel(classes.spread(x), weight, rows, Logits(geometry))
             t = t._replace(negative=classes.combine(sums).negative)
-        state = classes.agree(margin.observe(t))
+        state = classes.agree(margin.observe(t), state)
         geometry = margin.rescale(geometry, state)
     change = partial(margin.negatives, t=t._replace(state=state, negative=None))
     return Logits(geometry, change if margin.changes_negatives else None), state

@@ -1,13 +1,15 @@
 """The head one trains: a class matrix and a margin, as an `nn.Module`."""
 
-from typing import Literal, NamedTuple, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Literal, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
-from margin_losses.embedding import Embedding, widen
+from margin_losses.classes import add_classes, remove_classes
+from margin_losses.embedding import Embedding, normalize, widen
 from margin_losses.functional import (
-    Terms,
     check_geometry,
     check_labels,
     factor,
@@ -15,28 +17,21 @@ from margin_losses.functional import (
     margin_logits,
     terms,
 )
-from margin_losses.kernels import Kernel, dense
+from margin_losses.kernels import Auto, Kernel, Sampled
+from margin_losses.layouts import Layout, check_bias, from_layout, to_layout
 from margin_losses.logits import Logits
 from margin_losses.margin import Geometry, Margin, State, is_whole
+from margin_losses.reduction import (
+    Reduction,
+    Statistics,
+    check_sample_weight,
+    reduce,
+    statistics_of,
+)
 from margin_losses.registry import HeadSpec, check_centers, check_scale
 from margin_losses.shards import HERE, Here
 
-Reduction = Literal["mean", "sum", "none"]
 T = TypeVar("T")
-
-
-class Statistics(NamedTuple):
-    """How a batch did, from the pass that made its loss; tensors without dimensions.
-
-    Attributes:
-        accuracy: share of samples whose own class has the largest plain logit; a tie is a miss.
-        angle: mean angle to the own class, radians.
-        samples: how many counted: neither ignored nor of weight 0.
-    """
-
-    accuracy: Tensor
-    angle: Tensor
-    samples: Tensor
 
 
 class MarginHead(nn.Module):
@@ -52,16 +47,23 @@ class MarginHead(nn.Module):
         scale: s; the paper's if not given.
         centers: K sub-centres a class, the nearest of which counts; the margin's if not given.
         bias: one number per class added to its logit; only where the margin's formula has it.
-        kernel: how the class axis is summed.
+        kernel: how the class axis is summed: "auto" is `Auto()`, `dense` up to 1,024 classes and
+            chunks beyond.
+        sample_rate: in training mode the loss is over the batch's own classes and others drawn at
+            random, this share of all, and the weight's gradient is sparse (see `kernels.Sampled`).
+            Over every class if not given, in evaluation mode, and in `logits`.
+        shard: which part of the classes is in this process; labels are those of the whole axis. Each
+            process draws its own rows, so give each a seed of its own.
 
     Attributes:
         weight: (C, D); (C, K, D) with several sub-centres; (C, D + 1) with a bias, which is then the
-            last column.
+            last column. A shard has only its own rows.
         margin: the margin.
         geometry: what the plain logits are, with the scale.
 
     Raises:
-        ValueError: sizes below 1, an unknown margin, a scale or bias that makes no sense.
+        ValueError: sizes below 1, an unknown margin, a scale, bias or sample rate that makes no
+            sense.
 
     >>> _ = torch.manual_seed(0)
     >>> head = MarginHead(512, 1000, "arcface:m=0.5")
@@ -78,7 +80,9 @@ class MarginHead(nn.Module):
         scale: float | None = None,
         centers: int | None = None,
         bias: bool = False,
-        kernel: Kernel = dense,
+        kernel: Kernel | Literal["auto"] = "auto",
+        sample_rate: float | None = None,
+        shard: Here = HERE,
     ) -> None:
         super().__init__()
         for size in (embedding_dim, num_classes):
@@ -87,15 +91,7 @@ class MarginHead(nn.Module):
                     "MarginHead: expected whole numbers embedding_dim >= 1 and num_classes >= 1, "
                     f"got {embedding_dim!r} and {num_classes!r}"
                 )
-        if isinstance(margin, str):
-            spec = HeadSpec.parse(margin)
-            margin = spec.margin
-            scale = _once("scale", "s", spec.scale, scale)
-            centers = _once("centers", "k", spec.centers, centers)
-        if not isinstance(margin, Margin):
-            raise ValueError(
-                f"margin: expected a margin like ArcFace(m=0.5), or its name, got {margin!r}"
-            )
+        margin, scale, centers = _spec(margin, scale, centers)
         if bias and not margin.allows_bias:
             raise ValueError(f"{margin!r} has no bias in its formula; leave out bias=True")
         if num_classes < margin.fewest_classes:
@@ -109,21 +105,21 @@ class MarginHead(nn.Module):
         self.geometry: Geometry = margin.geometry
         if scale is not None:
             self.geometry = margin.geometry._replace(scale=check_scale(scale))
-        self.kernel = kernel
-        self.classes: Here = HERE
+        self.kernel: Kernel = _kernel(kernel)
+        self.sample_rate = sample_rate
+        self._summing(training=True)  # refuses a senseless rate
+        self.shard = shard
         k = check_centers(margin.centers if centers is None else centers)
         check_geometry(margin, self.geometry, k)
         row = (embedding_dim + bias,) if k == 1 else (k, embedding_dim)
-        self.weight = nn.Parameter(torch.empty(num_classes, *row))
+        self.weight = nn.Parameter(torch.empty(shard.size(num_classes), *row))
         for name, value in margin.init(num_classes).items():
             self.register_buffer(name, value)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw class weights of about unit length, so that every geometry starts alike."""
-        nn.init.normal_(self.weight, std=self.embedding_dim**-0.5)
-        with torch.no_grad():
-            self.weight[..., self.embedding_dim :] = 0
+        self.draw(self.weight)
         self._keep(self.margin.init(self.num_classes))
 
     def forward(
@@ -171,7 +167,11 @@ class MarginHead(nn.Module):
         Without labels they are for inference and accuracy. With them they go into any other
         cross-entropy, `F.cross_entropy(head.logits(x, y), y, label_smoothing=0.1)`, and a call in
         training mode counts as a forward pass; a penalty of the margin is not in them.
+
+        Raises:
+            ValueError: input that does not fit, or a head that holds only a part of the classes.
         """
+        self.refuse_part("logits")
         e = self._embedding(embeddings)
         weight = widen(self.weight)
         if labels is None:
@@ -191,14 +191,139 @@ class MarginHead(nn.Module):
         self._keep(state)
         return z
 
+    @torch.no_grad()
+    def prototypes(self) -> Tensor:
+        """The directions of the classes, unit rows in float32 or float64; a copy, without gradient.
+
+        (C, D), or (C, K, D) with several sub-centres. A bias is left out; a zero row stays 0. Where
+        ‖w‖ counts, as in plain softmax, they are not the whole of the class.
+
+        Raises:
+            ValueError: a head that holds only a part of the classes.
+        """
+        self.refuse_part("prototypes")
+        return normalize(widen(self.weight[..., : self.embedding_dim]))[0]
+
+    @torch.no_grad()
+    def class_matrix(self, layout: Layout = "CD") -> Tensor:
+        """The class weights as another library lays them out: (C K, D), or (D, C K) for "DC"; a copy.
+
+        As stored, not normalised, and without a bias, which is `head.weight[:, -1]`. The way back
+        is `from_weights`; `layouts.Layout` says who uses which.
+
+        Raises:
+            ValueError: an unknown layout, or a head that holds only a part of the classes.
+        """
+        self.refuse_part("class_matrix")
+        return to_layout(self.weight[..., : self.embedding_dim], layout)
+
+    def add_classes(
+        self,
+        new: int | Tensor,
+        *,
+        margins: Sequence[float] | Tensor | None = None,
+        optimiser: Optimizer | None = None,
+    ) -> range:
+        """Let `new` classes in, between two steps; the range of their labels.
+
+        `head.weight` becomes another parameter, of the same dtype and device and without a gradient:
+        the optimiser must step that one from now on. Give the optimiser and it does, with a momentum
+        (and whatever else it keeps of the weight's shape) of 0 for the new rows; or make a new one.
+        Wrap the head for several processes afterwards. Running statistics stay as they are, as does a
+        scale that was chosen for the old number of classes (`FixedAdaCos`).
+
+        Args:
+            new: how many, drawn as at the start; or their weights (n, D), (n, K, D) with sub-centres,
+                for instance mean embeddings of new people. They are taken as they are: where ‖w‖
+                counts, their lengths do. A bias is 0 unless it is their last column.
+            margins: m of each new class, for a margin that has one for each (`PerClass`).
+            optimiser: the one that steps the weight.
+
+        Raises:
+            ValueError: rows, margins or an optimiser that do not fit, a kernel that steps the weight
+                itself, or a head that holds only a part of the classes; nothing has changed by then.
+        """
+        return add_classes(self, new, margins, optimiser)
+
+    def remove_classes(
+        self, labels: Tensor | Iterable[int], *, optimiser: Optimizer | None = None
+    ) -> Tensor:
+        """Drop classes, between two steps; what their labels become, (C,) int64, -1 for those gone.
+
+        The others keep their order: train on with `new = mapping[labels]`. `head.weight` becomes
+        another parameter, as in `add_classes`, and an optimiser that is given follows.
+
+        Args:
+            labels: the classes to drop, each once.
+            optimiser: the one that steps the weight.
+
+        Raises:
+            ValueError: labels that are no classes or come twice, too few classes left, an optimiser
+                that does not fit, a kernel that steps the weight itself, or a head that holds only a
+                part of the classes; nothing has changed by then.
+        """
+        return remove_classes(self, labels, optimiser)
+
+    @classmethod
+    def from_weights(
+        cls,
+        weight: Tensor,
+        margin: Margin | str,
+        *,
+        layout: Layout = "CD",
+        centers: int | None = None,
+        scale: float | None = None,
+        bias: Tensor | None = None,
+        kernel: Kernel | Literal["auto"] = "auto",
+    ) -> Self:
+        """A head of a class matrix from elsewhere, which is copied; its dtype and device are kept.
+
+        Args:
+            weight: (C, D), or (D, C) for the layout "DC"; with sub-centres (C K, D), (D, C K) or our
+                own (C, K, D). `layouts.Layout` says which library has which.
+            margin: as in the constructor; other libraries may count angles in degrees.
+            layout: which way the matrix lies.
+            centers: K; that of (C, K, D), or else the margin's, if not given.
+            scale: s; the paper's if not given.
+            bias: (C,), where the margin's formula has it, like that of `nn.Linear`.
+            kernel: how the class axis is summed.
+
+        Raises:
+            ValueError: a matrix, layout, bias, or number that does not fit.
+
+        >>> linear = nn.Linear(4, 3)
+        >>> MarginHead.from_weights(linear.weight, "softmax", bias=linear.bias)
+        MarginHead(4, 3, Softmax(), scale=1, bias=True)
+        """
+        spec = _spec(margin, scale, centers)
+        k = spec.margin.centers if spec.centers is None else spec.centers
+        if spec.centers is None and getattr(weight, "ndim", 2) == 3:
+            k = weight.shape[1]
+        rows = from_layout(weight, layout, check_centers(k))
+        head = cls(
+            rows.shape[-1],
+            len(rows),
+            spec.margin,
+            scale=spec.scale,
+            centers=k,
+            bias=bias is not None,
+            kernel=kernel,
+        ).to(rows.device)
+        if bias is not None:
+            rows = torch.cat([rows, check_bias(bias, rows)[:, None]], 1)
+        head.weight = nn.Parameter(rows)
+        return head
+
     def extra_repr(self) -> str:
         centers = f", centers={self.weight.shape[1]}" if self.weight.ndim == 3 else ""
         bias = ", bias=True" if self.weight.shape[-1] > self.embedding_dim else ""
-        kernel = "" if self.kernel is dense else f", kernel={self.kernel!r}"
+        kernel = "" if self.kernel == Auto() else f", kernel={self.kernel!r}"
         scale = f", scale={self.geometry.scale:g}"
+        rate = "" if self.sample_rate is None else f", sample_rate={self.sample_rate:g}"
+        shard = f", shard={self.shard!r}" if self._is_part else ""
         return (
             f"{self.embedding_dim}, {self.num_classes}, {self.margin!r}"
-            f"{scale}{centers}{bias}{kernel}"
+            f"{scale}{centers}{bias}{kernel}{rate}{shard}"
         )
 
     def _losses(
@@ -214,7 +339,7 @@ class MarginHead(nn.Module):
         e = self._embedding(embeddings)
         batch = len(e.norm)
         labels = check_labels(labels, batch, self.num_classes, ignore_index)
-        weights = _check_sample_weight(sample_weight, e)
+        weights = check_sample_weight(sample_weight, e)
         kept = None if ignore_index is None else (labels != ignore_index).nonzero().squeeze(1)
         if kept is not None:
             e, labels = Embedding(*(part[kept] for part in e)), labels[kept]
@@ -226,19 +351,45 @@ class MarginHead(nn.Module):
             self.margin,
             self.geometry,
             state=self._state(),
-            kernel=self.kernel,
-            classes=self.classes,
+            kernel=self._summing(self.training),
+            classes=self.shard,
             observe=self.training,
         )
         self._keep(found.target.state)
         losses = loss_of(found, self.margin)
-        statistics = _statistics(found, weights)
+        statistics = statistics_of(found, weights)
         if reduction == "none" and kept is not None:
             losses = losses.new_zeros(batch).index_put((kept,), losses)
             weights = (
                 None if weights is None else weights.new_zeros(batch).index_put((kept,), weights)
             )
-        return _reduce(losses, weights, reduction), statistics
+        return reduce(losses, weights, reduction), statistics
+
+    @torch.no_grad()
+    def draw(self, rows: Tensor) -> None:
+        """Fill rows of weight as at the start, in place: about unit length, without a bias."""
+        nn.init.normal_(rows, std=self.embedding_dim**-0.5)
+        rows[..., self.embedding_dim :] = 0
+
+    def _summing(self, training: bool) -> Kernel:
+        """The kernel of a pass in this mode."""
+        if self.sample_rate is None or not training:
+            return self.kernel
+        return Sampled(self.sample_rate, self.kernel)
+
+    @property
+    def _is_part(self) -> bool:
+        return type(self.shard) is not Here
+
+    def refuse_part(self, what: str) -> None:
+        """Raise a ValueError where only a part of the classes is here."""
+        if self._is_part:
+            start = self.shard.start
+            raise ValueError(
+                f"{what}: expected a head with all of its {self.num_classes} classes, this one holds "
+                f"those from {start} to {start + len(self.weight) - 1}; put the parts' weights "
+                "together, in order, and give them to MarginHead.from_weights"
+            )
 
     def _state(self) -> State:
         return dict(self.named_buffers())
@@ -260,44 +411,30 @@ class MarginHead(nn.Module):
         return e
 
 
-def _reduce(losses: Tensor, weights: Tensor | None, reduction: Reduction) -> Tensor:
-    if weights is not None:
-        losses = losses * weights
-    if reduction == "none":
-        return losses
-    if reduction == "sum":
-        return losses.sum()
-    total = losses.new_tensor(max(len(losses), 1)) if weights is None else weights.sum()
-    # dividing first, the sum of finite losses cannot overflow
-    return (losses / torch.where(total == 0, 1, total)).sum()
-
-
-@torch.no_grad()
-def _statistics(found: Terms, weights: Tensor | None) -> Statistics:
-    t = found.target
-    counts = torch.ones_like(t.angle) if weights is None else (weights > 0).to(t.angle.dtype)
-    share = counts / counts.sum().clamp(min=1)
-    right = (t.plain > found.top).to(share.dtype)
-    return Statistics((share * right).sum(), (share * t.angle).sum(), counts.sum().long())
-
-
-def _check_sample_weight(weights: Tensor | None, e: Embedding) -> Tensor | None:
-    if weights is None:
-        return None
-    got = getattr(weights, "shape", None)
-    if got != e.norm.shape:
-        shown = type(weights).__name__ if got is None else tuple(got)
+def _spec(margin: Margin | str, scale: float | None, centers: int | None) -> HeadSpec:
+    """A margin or its name, with what was asked for beside it."""
+    if isinstance(margin, str):
+        named = HeadSpec.parse(margin)
+        margin = named.margin
+        scale = _once("scale", "s", named.scale, scale)
+        centers = _once("centers", "k", named.centers, centers)
+    if not isinstance(margin, Margin):
         raise ValueError(
-            f"sample_weight: expected a tensor of shape {tuple(e.norm.shape)}, one per embedding, "
-            f"got {shown}"
+            f"margin: expected a margin like ArcFace(m=0.5), or its name, got {margin!r}"
         )
-    weights = torch.as_tensor(weights, device=e.norm.device)
-    weights = weights.to(e.norm.dtype)
-    if not torch.compiler.is_compiling() and not (weights.isfinite() & (weights >= 0)).all():
+    if scale is not None and margin.chooses_scale:
+        raise ValueError(f"{margin!r} chooses its own scale; leave out scale= and s=")
+    return HeadSpec(margin, scale, centers)
+
+
+def _kernel(kernel: object) -> Kernel:
+    if kernel == "auto":
+        return Auto()
+    if not callable(kernel) or isinstance(kernel, type):
         raise ValueError(
-            "sample_weight: expected finite numbers >= 0; a weight of 0 drops a sample"
+            f"kernel: expected 'auto', dense, or one like Chunked('recompute'), got {kernel!r}"
         )
-    return weights
+    return kernel
 
 
 def _once(what: str, option: str, named: T | None, given: T | None) -> T | None:

@@ -40,7 +40,7 @@ class Logits:
         else:
             with torch.autocast(x.device.type, enabled=False):
                 found = F.linear(x, flat)
-        return pool(found, weight)
+        return pool(found, 1 if weight.ndim == 2 else weight.shape[1])
 
     def scaled(self, products: Tensor) -> Tensor:
         """Logits of products, (B, c) -> (B, c)."""
@@ -52,11 +52,11 @@ class Logits:
         return self.scaled(self.products(x, weight))
 
 
-def pool(products: Tensor, weight: Tensor) -> Tensor:
+def pool(products: Tensor, centers: int) -> Tensor:
     """The largest product of each class: (B, C K) -> (B, C); at a tie the first centre has it."""
-    if weight.ndim == 2:
+    if centers == 1:
         return products
-    return products.view(len(products), *weight.shape[:2]).max(-1).values
+    return products.view(len(products), products.shape[1] // centers, centers).max(-1).values
 
 
 @torch.no_grad()

@@ -20,6 +20,7 @@ from torch import Tensor
 
 State = Mapping[str, Tensor]
 NO_STATE: State = MappingProxyType({})
+LARGEST_SCALE = 1000.0
 
 
 class Geometry(NamedTuple):
@@ -83,6 +84,7 @@ class Margin:
         centers: how many sub-centres a class has unless the head is told.
         neutral: parameters that make it no margin, or None where none do.
         reads_negatives: `observe` wants `Target.negative`.
+        chooses_scale: the scale is the margin's own (see `rescale`); a head is not to be given one.
         fewest_classes: the smallest number of classes it is defined for.
     """
 
@@ -93,6 +95,7 @@ class Margin:
     centers: ClassVar[int] = 1
     neutral: ClassVar[Mapping[str, float] | None] = MappingProxyType({})
     reads_negatives: ClassVar[bool] = False
+    chooses_scale: ClassVar[bool] = False
     fewest_classes: ClassVar[int] = 1
 
     @property

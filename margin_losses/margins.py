@@ -6,11 +6,21 @@ Adding one is a frozen dataclass with `logit` or `target_logit`, listed in `regi
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from margin_losses.angles import MOST_PIECES, RISES, Past, add_angle, check_past, multiply_angle
+from margin_losses.angles import (
+    MOST_PIECES,
+    RISES,
+    Past,
+    add_angle,
+    check_choice,
+    check_past,
+    divide_angle,
+    multiply_angle,
+    unroll,
+)
 from margin_losses.margin import (
     COSINE,
     INNER_PRODUCT,
@@ -93,6 +103,45 @@ class SphereFace(SingleMargin):
 
 
 @dataclass(frozen=True)
+class SphereFaceR(SingleMargin):
+    """SphereFace on unit embeddings, in three forms of the margin, exact gradient.
+
+    * `v0`: z_y = s ψ(θ), SphereFace's own.
+    * `v1`: z_y = s cos(min(mθ, π)): -s, with zero gradient, past θ = π/m.
+    * `v2`: z_y = s cos θ, and the other classes come nearer, z_j = s cos(θ_j / m).
+
+    Liu, Wen, Raj, Singh, Weller, "SphereFace Revived", TPAMI 2022, arXiv:2109.05565. The authors
+    train `Detached(SphereFaceR())`, with the loss multiplied by 50/s and, in v2, the gradient of the
+    plain logits for the other classes as well.
+    """
+
+    m: float = 1.5
+    form: Literal["v0", "v1", "v2"] = "v1"
+    geometry: ClassVar[Geometry] = COSINE._replace(scale=30.0)
+    formula: ClassVar[str] = "s cos(min(mθ, π))"
+    paper: ClassVar[str] = "Liu et al. 2022, arXiv:2109.05565"
+    neutral: ClassVar[Mapping[str, float]] = {"m": 1}
+
+    def __post_init__(self) -> None:
+        check(self, "m", 1, MOST_PIECES, "multiplies the angle")
+        check_choice(self, "form", ("v0", "v1", "v2"))
+
+    @property
+    def changes_negatives(self) -> bool:
+        return self.form == "v2"
+
+    def logit(self, t: Target, m: float | Tensor) -> Tensor:
+        if self.form == "v2":
+            return t.plain
+        if self.form == "v0":
+            return t.scale * multiply_angle(t.angle, m)
+        return t.scale * (m * t.angle).clamp(max=math.pi).cos()
+
+    def negatives(self, cos: Tensor, t: Target) -> Tensor:
+        return divide_angle(cos, self.m)
+
+
+@dataclass(frozen=True)
 class SMSoftmax(SingleMargin):
     """Soft-margin softmax: z_y = w_y · x - m on the plain, unnormalised logit.
 
@@ -127,7 +176,7 @@ class AMSoftmax(SingleMargin):
     geometry: ClassVar[Geometry] = COSINE._replace(scale=30.0)
     formula: ClassVar[str] = "s (cos θ - m)"
     paper: ClassVar[str] = "Wang et al. 2018, arXiv:1801.05599, Eq. 5-6"
-    neutral: ClassVar[Mapping[str, float]] = {"m": 0}
+    neutral: ClassVar[Mapping[str, float] | None] = {"m": 0}
 
     def __post_init__(self) -> None:
         check(self, "m", 0, 2, "is subtracted from a cosine")
@@ -161,7 +210,7 @@ class ArcFace(SingleMargin):
     past: Past = "linear"
     formula: ClassVar[str] = "s cos(θ + m)"
     paper: ClassVar[str] = "Deng et al. 2019, arXiv:1801.07698, Eq. 3"
-    neutral: ClassVar[Mapping[str, float]] = {"m": 0}
+    neutral: ClassVar[Mapping[str, float] | None] = {"m": 0}
 
     def __post_init__(self) -> None:
         check(self, "m", 0, math.pi / 2, "is an angle in radians", angle=True)
@@ -210,7 +259,7 @@ class CombinedMargin(Margin):
         check(self, "m1", 0, MOST_PIECES, "multiplies the angle")
         check(self, "m2", 0, math.pi / 2, "is an angle in radians", angle=True)
         check(self, "m3", 0, 2, "is subtracted from a cosine")
-        check_past(self, ("paper", "clipped", "continuous"))
+        check_choice(self, "past", ("paper", "clipped", "continuous"))
 
     @property
     def monotone(self) -> bool:
@@ -220,5 +269,5 @@ class CombinedMargin(Margin):
         angle = self.m1 * t.angle + self.m2
         if self.past == "clipped":
             angle = angle.clamp(max=math.pi)
-        cos = multiply_angle(angle, 1.0) if self.past == "continuous" else angle.cos()
+        cos = unroll(angle) if self.past == "continuous" else angle.cos()
         return t.scale * (cos - self.m3)

@@ -8,7 +8,20 @@ from dataclasses import fields
 from numbers import Real
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
-from margin_losses.margin import Margin, is_whole
+from margin_losses.adaptive import (
+    AdaCos,
+    AdaFace,
+    CurricularFace,
+    ElasticArcFace,
+    ElasticArcFacePlus,
+    ElasticCosFace,
+    ElasticCosFacePlus,
+    FixedAdaCos,
+    MagFace,
+    MVArcFace,
+    MVSoftmax,
+)
+from margin_losses.margin import LARGEST_SCALE, Margin, is_whole
 from margin_losses.margins import (
     AMSoftmax,
     ArcFace,
@@ -19,6 +32,7 @@ from margin_losses.margins import (
     SMSoftmax,
     Softmax,
     SphereFace,
+    SphereFaceR,
     SubCenterArcFace,
 )
 from margin_losses.wrappers import Annealed, Detached, Wrapper
@@ -36,10 +50,21 @@ MARGINS: dict[str, type[Margin]] = {
         ArcFace,
         SubCenterArcFace,
         CombinedMargin,
+        SphereFaceR,
+        CurricularFace,
+        MVSoftmax,
+        MVArcFace,
+        AdaFace,
+        MagFace,
+        ElasticArcFace,
+        ElasticArcFacePlus,
+        ElasticCosFace,
+        ElasticCosFacePlus,
+        FixedAdaCos,
+        AdaCos,
     )
 }
 WRAPPERS: dict[str, type[Wrapper]] = {"annealed": Annealed, "detached": Detached}
-LARGEST_SCALE = 1000.0
 MOST_CENTERS = 100
 
 
@@ -112,18 +137,42 @@ def check_centers(centers: int) -> int:
     return int(centers)
 
 
+class Row(NamedTuple):
+    """A margin as the tables show it.
+
+    Attributes:
+        name: what `HeadSpec.parse` reads.
+        formula: the own class's logit.
+        defaults: its options and their values.
+        paper: where it comes from.
+    """
+
+    name: str
+    formula: str
+    defaults: str
+    paper: str
+
+
+def rows() -> list[Row]:
+    """Every margin with its formula, defaults and paper."""
+    return [Row(name, kind.formula, _defaults(kind), kind.paper) for name, kind in MARGINS.items()]
+
+
 def table() -> str:
     """Every margin with its formula, defaults and paper, as a Markdown table."""
-    rows = ["| name | own class's logit | defaults | paper |", "|---|---|---|---|"]
-    for name, kind in MARGINS.items():
-        margin = kind()
-        defaults = [_option(field.name, getattr(margin, field.name)) for field in fields(margin)]
-        if kind.geometry.unit_embedding:
-            defaults.append(f"s={kind.geometry.scale:g}")
-        if kind.centers > 1:
-            defaults.append(f"k={kind.centers}")
-        rows.append(f"| `{name}` | {kind.formula} | {', '.join(defaults)} | {kind.paper} |")
-    return "\n".join(rows)
+    lines = ["| name | own class's logit | defaults | paper |", "|---|---|---|---|"]
+    lines += [f"| `{r.name}` | {r.formula} | {r.defaults} | {r.paper} |" for r in rows()]
+    return "\n".join(lines)
+
+
+def _defaults(kind: type[Margin]) -> str:
+    margin = kind()
+    found = [_option(field.name, getattr(margin, field.name)) for field in fields(margin)]
+    if kind.geometry.unit_embedding and not kind.chooses_scale:
+        found.append(f"s={kind.geometry.scale:g}")
+    if kind.centers > 1:
+        found.append(f"k={kind.centers}")
+    return ", ".join(found)
 
 
 def _option(name: str, value: object) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from margin_losses.margin import Geometry, Margin, SingleMargin, State, Target
+from margin_losses.margin import Geometry, Margin, SingleMargin, State, Target, is_whole
 
 ITERATION = "iteration"
 CLASS_MARGINS = "class_margins"
@@ -43,6 +43,10 @@ class Wrapper(Margin):
     @property
     def reads_negatives(self) -> bool:  # type: ignore[override]
         return self.margin.reads_negatives
+
+    @property
+    def chooses_scale(self) -> bool:  # type: ignore[override]
+        return self.margin.chooses_scale
 
     @property
     def fewest_classes(self) -> int:  # type: ignore[override]
@@ -135,6 +139,9 @@ class Detached(Wrapper):
     ("characteristic gradient detachment"): the margin is added without a gradient. The loss is the
     same; d z_y / d cos θ is s, and not s sin(θ + m) / sin θ. It is not the derivative of the loss.
 
+    It is about the own class alone. What a margin makes of the other classes' logits, as
+    CurricularFace and SphereFace-R v2 do, keeps its exact gradient, and so does a penalty.
+
     Source: Liu et al. 2022, "SphereFace Revived", arXiv:2109.05565, section 3.5.
     """
 
@@ -146,8 +153,10 @@ class Detached(Wrapper):
 class PerClass(Wrapper):
     """The margin inside with its own m for each class: larger for the rare, smaller for the common.
 
-    The numbers are the buffer `class_margins` of the head, saved and resumed with it. For a
-    Landmark-2020-like head on sub-centres, m_c = a n_c^(-1/4) + b for a class of n_c samples.
+    The numbers are the buffer `class_margins` of the head, saved and resumed with it, and in
+    evaluation they count as in training. For a Landmark-2020-like head on sub-centres,
+    m_c = a n_c^(-1/4) + b for a class of n_c samples. Margins that draw m themselves, or read it for
+    the other classes too, are refused.
 
     Args:
         margin: one made by a single number m, like ArcFace or CosFace.
@@ -158,13 +167,18 @@ class PerClass(Wrapper):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.margin, SingleMargin):
+        if (
+            not isinstance(self.margin, SingleMargin)
+            or type(self.margin).target_logit is not SingleMargin.target_logit
+            or self.margin.changes_negatives
+        ):
             raise ValueError(
-                f"PerClass: expected a margin with a single m, like ArcFace(), got {self.margin!r}"
+                "PerClass: expected a margin that a single m makes for the own class alone, like "
+                f"ArcFace(), got {self.margin!r}"
             )
-        object.__setattr__(self, "m", tuple(float(m) for m in self.m))
-        for low_or_high in {min(self.m, default=0.0), max(self.m, default=0.0)}:
-            type(self.margin)(**{**vars(self.margin), "m": low_or_high})  # its own check of m
+        object.__setattr__(self, "m", tuple(m if is_whole(m) else float(m) for m in self.m))
+        for m in set(self.m):
+            type(self.margin)(**{**vars(self.margin), "m": m})  # its own check of m
 
     def __repr__(self) -> str:
         few = ", ".join(f"{m:g}" for m in self.m[:3])
@@ -175,7 +189,8 @@ class PerClass(Wrapper):
             raise ValueError(
                 f"PerClass: expected one m for each of the {num_classes} classes, got {len(self.m)}"
             )
-        return {**self.margin.init(num_classes), CLASS_MARGINS: torch.tensor(self.m)}
+        margins = torch.tensor(self.m, dtype=torch.get_default_dtype())
+        return {**self.margin.init(num_classes), CLASS_MARGINS: margins}
 
     def target_logit(self, t: Target) -> Tensor:
         m = t.state[CLASS_MARGINS].to(t.cos.dtype)[t.label]

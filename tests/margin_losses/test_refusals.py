@@ -6,14 +6,27 @@ import pytest
 import torch
 
 from margin_losses import (
+    INNER_PRODUCT,
+    NORM_COSINE,
+    AdaFace,
     Annealed,
     ArcFace,
+    CombinedMargin,
     CosFace,
+    CurricularFace,
+    Detached,
+    ElasticArcFace,
+    ElasticCosFace,
     HeadSpec,
     LSoftmax,
+    MagFace,
     MarginHead,
+    MVArcFace,
+    MVSoftmax,
+    PerClass,
     SMSoftmax,
     SphereFace,
+    SphereFaceR,
     margin_softmax,
     parse_margin,
 )
@@ -42,6 +55,12 @@ from margin_losses import (
         ("sphereface+aneal", "unknown wrapper 'aneal'; did you mean 'annealed'?"),
         ("sphereface+annealed:start=3", "annealed has no option 'start'; known: base, gamma"),
         ("sphereface+annealed:base=-1", "Annealed: expected a finite base >= 0, got -1"),
+        ("spherefacer:form=v3", "option form: expected one of v0, v1, v2, got 'v3'"),
+        ("mvsoftmax:form=easy", "option form: expected one of adaptive, fixed, got 'easy'"),
+        ("adaface:past=linear", "option past: expected one of clipped, paper, got 'linear'"),
+        ("combinedmargin:past=easy", "unknown past='easy'; known: paper, clipped, continuous"),
+        ("elasticarc", "unknown margin 'elasticarc'; did you mean 'elasticarcface'?"),
+        ("adacos:m=0.5", "adacos has no option 'm'; known: s, k"),
     ],
 )
 def test_a_wrong_name_says_what_is_known(text: str, message: str) -> None:
@@ -61,6 +80,60 @@ def test_a_wrong_name_says_what_is_known(text: str, message: str) -> None:
         (lambda: LSoftmax(1.5), "expected a whole number m >= 1, got 1.5"),
         (lambda: SMSoftmax(-1), "expected 0 <= m <= 1000, got -1"),
         (lambda: Annealed(ArcFace(), minimum=float("inf")), "expected a finite minimum"),
+        (lambda: ArcFace(past="later"), "ArcFace: unknown past='later'; known: paper, linear"),
+        (lambda: CombinedMargin(m2=30), "if 30 is in degrees, m2=0.5236 is the same angle"),
+        (lambda: SphereFaceR(0.9), "SphereFaceR: m multiplies the angle, expected 1 <= m <= 16"),
+        (lambda: SphereFaceR(form="v4"), "SphereFaceR: unknown form='v4'; known: v0, v1, v2"),
+        (lambda: CurricularFace(28.6), "CurricularFace: m is an angle in radians"),
+        (lambda: CurricularFace(past="gone"), "CurricularFace: unknown past='gone'"),
+        (lambda: CurricularFace(momentum=1.5), "expected 0 <= momentum <= 1, got 1.5"),
+        (lambda: CurricularFace(momentum=float("nan")), "expected 0 <= momentum <= 1, got nan"),
+        (lambda: MVSoftmax(m=-0.1), "MVSoftmax: m is subtracted from a cosine"),
+        (lambda: MVSoftmax(t=0.2), "MVSoftmax: t makes hard negatives heavier, expected 1 <= t"),
+        (lambda: MVSoftmax(form="paper"), "unknown form='paper'; known: adaptive, fixed"),
+        (lambda: MVArcFace(t=11), "expected 1 <= t <= 10, got 11"),
+        (lambda: MVArcFace(m=2), "expected 0 <= m <= 1.571, got 2"),
+        (lambda: AdaFace(22.9), "if 22.9 is in degrees, m=0.3997"),
+        (lambda: AdaFace(h=-1), "AdaFace: h multiplies the standardised length, expected 0 <= h"),
+        (lambda: AdaFace(alpha=2), "expected 0 <= alpha <= 1, got 2"),
+        (lambda: AdaFace(past="linear"), "unknown past='linear'; known: clipped, paper"),
+        (lambda: MagFace(lower_margin=25), "if 25 is in degrees, lower_margin=0.4363"),
+        (lambda: MagFace(lower_margin=0.9), "MagFace: expected lower_margin <= upper_margin and"),
+        (
+            lambda: MagFace(lower_norm=110.0),
+            "lower_norm < upper_norm, got 0.45 and 0.8, 110 and 110",
+        ),
+        (lambda: MagFace(lower_norm=0), "expected 0.001 <= lower_norm <= 1e+06, got 0"),
+        (lambda: MagFace(upper_norm=float("inf")), "upper_norm <= 1e+06, got inf"),
+        (
+            lambda: MagFace(weight=-1),
+            "MagFace: weight multiplies the penalty, expected 0 <= weight",
+        ),
+        (lambda: MagFace(past="gone"), "MagFace: unknown past='gone'"),
+        (lambda: ElasticArcFace(sigma=-0.1), "expected 0 <= sigma <= 1, got -0.1"),
+        (lambda: ElasticArcFace(m=28.6), "if 28.6 is in degrees"),
+        (lambda: ElasticCosFace(sigma=float("nan")), "expected 0 <= sigma <= 1, got nan"),
+        (lambda: ElasticCosFace(m=20), "ElasticCosFace: m is subtracted from a cosine"),
+        (lambda: Detached(ArcFace), "Detached: expected a margin like ArcFace(), got <class"),
+        (lambda: PerClass("arcface"), "PerClass: expected a margin like ArcFace(), got 'arcface'"),
+        (lambda: PerClass(MagFace(), (0.5,)), "a single m makes for the own class alone"),
+        (lambda: PerClass(CombinedMargin(), (0.5,)), "like ArcFace(), got CombinedMargin("),
+        (lambda: PerClass(CurricularFace(), (0.5,)), "got CurricularFace("),
+        (lambda: PerClass(SphereFaceR(form="v2"), (2.0,)), "got SphereFaceR("),
+        (lambda: PerClass(ElasticArcFace(), (0.5,)), "got ElasticArcFace("),
+        (lambda: PerClass(Annealed(ArcFace()), (0.5,)), "got Annealed("),
+        (lambda: PerClass(ArcFace(), (0.2, 28.6, 0.3)), "if 28.6 is in degrees, m=0.4992"),
+        (lambda: PerClass(ArcFace(), (0.2, float("nan"), 0.3)), "<= 1.571, got nan"),
+        (lambda: PerClass(CosFace(), (0.2, -0.1)), "expected 0 <= m <= 2, got -0.1"),
+        (lambda: PerClass(LSoftmax(), (2, 2.5, 3)), "a whole number m >= 1, got 2.5"),
+        (
+            lambda: MarginHead(4, 3, PerClass(ArcFace(), (0.2, 0.3))),
+            "PerClass: expected one m for each of the 3 classes, got 2",
+        ),
+        (
+            lambda: MarginHead(4, 1, PerClass(ArcFace())),
+            "expected one m for each of the 1 classes, got 0",
+        ),
         (
             lambda: MarginHead(0, 5, "arcface"),
             "expected whole numbers embedding_dim >= 1 and num_classes",
@@ -127,6 +200,24 @@ def test_a_bad_batch_is_refused(x: torch.Tensor, y: torch.Tensor, message: str) 
 def test_the_function_checks_as_the_head_does(weight, labels, margin, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         margin_softmax(torch.ones(2, 4), weight, labels, margin)
+
+
+@pytest.mark.parametrize("geometry", [INNER_PRODUCT, NORM_COSINE], ids=str)
+@pytest.mark.parametrize(
+    "margin", [CurricularFace(), MVSoftmax(), MVArcFace(), SphereFaceR(form="v2")], ids=repr
+)
+def test_margins_on_other_classes_cosines_want_cosines(margin, geometry) -> None:
+    for refused in (margin, Detached(margin)):
+        with pytest.raises(ValueError, match="looks at the other classes' cosines"):
+            margin_softmax(
+                torch.ones(2, 4), torch.ones(5, 4), torch.tensor([0, 1]), refused, geometry
+            )
+
+
+def test_a_form_that_leaves_the_other_classes_alone_takes_any_geometry() -> None:
+    x, w, y = torch.ones(2, 4), torch.eye(4), torch.tensor([0, 1])
+    for form in ("v0", "v1"):
+        assert margin_softmax(x, w, y, SphereFaceR(form=form), NORM_COSINE).isfinite().all()
 
 
 def test_an_unknown_reduction_is_refused() -> None:
