@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE ?= 1
 
-.PHONY: compare test check format clean
+.PHONY: compare test check bench soak format clean
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -22,6 +22,13 @@ check: $(VENV)/ready  ## style, types, and the directions of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: $(VENV)/ready  ## time, memory and exactness beside the peers; about fifteen minutes
+	$(BIN)/python tests/benchmarks/class_axis.py $(ARGS)
+	$(BIN)/python tests/benchmarks/sampling.py
+
+soak: $(VENV)/ready  ## the suite with thirty times as many random examples
+	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -n auto $(ARGS)
 
 format: $(VENV)/ready
 	$(BIN)/ruff check --fix .

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import settings
 
 settings.register_profile("noisy", deadline=None)  # machines here are shared: time proves nothing
-settings.load_profile("noisy")
+settings.register_profile("soak", deadline=None, max_examples=3000)  # what `make soak` runs
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "noisy"))
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 

@@ -39,9 +39,13 @@ def compare(
         list[str] | None,
         typer.Option(
             help="A head to compare, e.g. arcface or arcface:m=0.4,s=32; repeat for more. Known: "
-            "softmax, normface, lsoftmax, sphereface, smsoftmax, amsoftmax, cosface, arcface. A "
-            "bare name takes the scale and margin found on the drawn faces; what options leave "
-            "out is the paper's.  [default: all, amsoftmax excepted: it is cosface's formula]"
+            "softmax, normface, lsoftmax, sphereface, smsoftmax, amsoftmax, cosface, arcface, "
+            "subcenterarcface, combinedmargin, spherefacer, curricularface, mvsoftmax, mvarcface, "
+            "adaface, magface, elasticarcface, elasticarcfaceplus, elasticcosface, "
+            "elasticcosfaceplus, fixedadacos, adacos; python -m margin_losses tells what each is. "
+            "A bare name takes the scale and margin found on the drawn faces; what options leave "
+            "out is the paper's.  [default: softmax, normface, lsoftmax, sphereface, smsoftmax, "
+            "cosface, arcface]"
         ),
     ] = None,
     backbone: Annotated[
