@@ -12,7 +12,7 @@ from margin_losses.logits import Logits
 from margin_losses.margin import is_whole
 
 DENSE_UP_TO = 1024  # rows of the weight: beyond, chunks are faster, and by more and more
-TILE = 2**21  # bytes of one chunk's logits, so that they stay in the cache of a core
+TILE = 2**22  # bytes of one chunk's logits, so that they stay in the processor's cache
 SHORTEST, LONGEST = 1024, 8192
 
 
@@ -43,14 +43,15 @@ class Auto:
         """The kernel for these (B, D) and (C, [K,] D).
 
         >>> Auto().choose(torch.empty(128, 512), torch.empty(100_000, 512))  # doctest: +SKIP
-        Chunked(policy='store', size=4096, routine='mm', update=None)
+        Chunked(policy='store', size=7693, routine='mm', update=None)
         """
         rows = weight.shape[:-1].numel()
         if rows <= DENSE_UP_TO and self.update is None:
             return dense
         batch = max(len(x), 1)
         size = TILE // (4 * batch)
-        size = min(max(1 << (size.bit_length() - 1), SHORTEST), LONGEST)
+        size = min(max(size, SHORTEST), LONGEST)
+        size = -(-rows // -(-rows // size))  # as many chunks, and none of them short
         budget = weight.nbytes if self.budget is None else self.budget
         bytes_each = 8 if x.dtype == torch.float64 else 2
         policy: Policy = "store" if batch * rows * bytes_each <= budget else "recompute"

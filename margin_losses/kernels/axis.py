@@ -13,6 +13,7 @@ from margin_losses.logits import Logits, pool
 
 # lengths whose squares, and whose products with a gradient, are well inside float32
 LOW, HIGH = 1e-10, 1e10
+PROJECTED = 512  # rows at a time: they are still in a core's cache when they are read again
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ class Axis:
         parts = torch.split(usual, self.step * self.centers) if len(usual) else ()
         self.usual: list[bool] = torch.stack([p.all() for p in parts]).tolist() if parts else []
         self.room = x.new_empty(self.most, len(x))
+        self.spare = x.new_empty(PROJECTED, x.shape[1])
 
     @property
     def count(self) -> int:
@@ -190,5 +192,8 @@ class Axis:
                 unit, _ = normalize(stored)
             raw.copy_(torch.autograd.grad(unit, stored, raw)[0])
         elif chunk.inverse is not None:
-            along = torch.linalg.vecdot(raw, chunk.weight)[:, None] * chunk.inverse.square()
-            raw.addcmul_(chunk.weight, along, value=-1)
+            parts = (torch.split(t, PROJECTED) for t in (raw, chunk.weight, chunk.inverse.square()))
+            for part, weight, shrink in zip(*parts, strict=True):
+                both = torch.mul(part, weight, out=self.spare[: len(part)])
+                along = both.sum(1, keepdim=True).mul_(shrink)
+                part.addcmul_(weight, along, value=-1)

@@ -107,11 +107,16 @@ class _Chunked(torch.autograd.Function):
         *tensors, ctx.plan = inputs
         negative, _, plain_top, *kept = output
         ctx.mark_non_differentiable(plain_top, *kept)
+        ctx.set_materialize_grads(False)  # the terms would get zeros of their size
         ctx.save_for_backward(*tensors, negative, *kept)
 
     @staticmethod
-    def backward(ctx: Any, of_negative: Tensor, of_own: Tensor, *_: Tensor) -> tuple[Any, ...]:
+    def backward(
+        ctx: Any, of_negative: Tensor | None, of_own: Tensor | None, *_: None
+    ) -> tuple[Any, ...]:
         x, weight, rows, index, negative, *kept = ctx.saved_tensors
+        of_negative = torch.zeros_like(negative) if of_negative is None else of_negative
+        of_own = torch.zeros_like(x) if of_own is None else of_own
         with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
             axis = Axis(x, weight, rows, kept[0], ctx.plan.task)
             found = _Back(axis, index, negative, _Kept(*kept), of_negative, of_own, ctx.plan)

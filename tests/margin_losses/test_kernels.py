@@ -292,19 +292,33 @@ def test_recompute_makes_nothing_as_large_as_the_logits_or_the_weight(margin: Ma
     assert seen.found == 1000 * 16
 
 
+def test_a_loss_alone_keeps_no_terms_and_a_gradient_no_zeros_of_their_size() -> None:
+    x, w = torch.randn(64, 16, requires_grad=True), torch.randn(1000, 16, requires_grad=True)
+    kernel, y = Chunked("store", 50), torch.arange(64)
+    with torch.no_grad(), Largest({w.untyped_storage().data_ptr()}) as seen:
+        margin_softmax(x, w, y, ArcFace(), kernel=kernel)
+    assert seen.found <= 64 * 50
+    loss = margin_softmax(x, w, y, ArcFace(), kernel=kernel).sum()
+    with Largest({w.untyped_storage().data_ptr()}) as seen:
+        loss.backward()
+    assert seen.found == 1000 * 16
+
+
 def test_auto_chooses_by_size_and_budget_alone() -> None:
     def choose(n: int, classes: int, budget: int | None = None, dtype=torch.float32) -> Kernel:
         x = torch.empty(n, 512, dtype=dtype, device="meta")
         return Auto(budget).choose(x, torch.empty(classes, 512, dtype=dtype, device="meta"))
 
-    assert choose(128, 1000) is dense
-    assert choose(128, 10_000) == Chunked("store", 4096)
-    assert choose(1024, 100_000) == Chunked("store", 1024)
+    assert choose(128, 1024) is dense
+    assert choose(128, 1025) == Chunked("store", 1025)
+    assert choose(128, 10_000) == Chunked("store", 5000)  # two of at most 8,192
+    assert choose(128, 100_000) == Chunked("store", 7693)
+    assert choose(1024, 100_000) == Chunked("store", 1021)
     assert choose(1025, 100_000).policy == "recompute"  # 2 B C bytes are more than 4 C D
-    assert choose(128, 10_000, 128 * 10_000 * 2) == Chunked("store", 4096)
-    assert choose(128, 10_000, 128 * 10_000 * 2 - 1) == Chunked("recompute", 4096)
-    assert choose(0, 10_000) == Chunked("store", 8192)
-    assert choose(3, 10_000, dtype=torch.float64).size == 8192
+    assert choose(128, 10_000, 128 * 10_000 * 2) == Chunked("store", 5000)
+    assert choose(128, 10_000, 128 * 10_000 * 2 - 1) == Chunked("recompute", 5000)
+    assert choose(0, 10_000) == Chunked("store", 5000)
+    assert choose(3, 10_000, dtype=torch.float64).policy == "store"
     assert eval(repr(choose(128, 10_000))) == choose(128, 10_000)  # it can be written down
 
 
