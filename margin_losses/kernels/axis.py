@@ -107,7 +107,7 @@ class Axis:
         parts = torch.split(usual, self.step * self.centers) if len(usual) else ()
         self.usual: list[bool] = torch.stack([p.all() for p in parts]).tolist() if parts else []
         self.room = x.new_empty(self.most, len(x))
-        self.spare = x.new_empty(PROJECTED, x.shape[1])
+        self.spare = x.new_empty(min(PROJECTED, self.most), x.shape[1])
 
     @property
     def count(self) -> int:
