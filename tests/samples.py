@@ -20,15 +20,24 @@ def small_batch(n: int = 6, classes: int = 5, dim: int = 4) -> tuple[Tensor, Ten
 
 
 class Largest(TorchDispatchMode):
-    """Counts the numbers of the largest storage that any operation makes."""
+    """Counts the numbers of the largest storage that any operation makes, views left out."""
 
-    def __init__(self, known: set[int]) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.known, self.found = known, 0
+        self.found = 0
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        out = function(*args, **(kwargs or {}))
-        for part in out if isinstance(out, tuple | list) else (out,):
-            if isinstance(part, Tensor) and part.untyped_storage().data_ptr() not in self.known:
-                self.found = max(self.found, part.untyped_storage().nbytes() // part.itemsize)
+        kwargs = kwargs or {}
+        known = {t.untyped_storage().data_ptr() for t in _tensors((args, list(kwargs.values())))}
+        out = function(*args, **kwargs)
+        for made in _tensors(out):
+            storage = made.untyped_storage()
+            if storage.data_ptr() not in known:
+                self.found = max(self.found, storage.nbytes() // made.itemsize)
         return out
+
+
+def _tensors(value: object) -> list[Tensor]:
+    if isinstance(value, Tensor):
+        return [value]
+    return [t for part in value for t in _tensors(part)] if isinstance(value, tuple | list) else []

@@ -16,7 +16,8 @@ from torch import Tensor
 from margin_losses.embedding import clip
 from margin_losses.kernels.axis import Axis, Chunk, Task
 from margin_losses.kernels.dense import Sums
-from margin_losses.kernels.routines import Routine, fresh, multiplies_bfloat16
+from margin_losses.kernels.memory import fresh, gradient_room
+from margin_losses.kernels.routines import Routine, multiplies_bfloat16
 from margin_losses.logits import Logits, own_rows
 from margin_losses.margin import is_whole
 
@@ -33,7 +34,8 @@ class Chunked:
     weight's gradient, whose terms are rounded to bfloat16 once (about 3e-4 of it in all; nothing is
     rounded where x is float64). Under autocast the two products of the gradients are in bfloat16,
     if the processor has instructions for it; the logits stay in float32. It has no second
-    derivative: take `dense` for that.
+    derivative: take `dense` for that. A large weight keeps the memory of its last gradient for the
+    next one.
 
     Args:
         policy: `recompute` needs memory for one chunk; `store` 2 bytes more for each logit.
@@ -59,7 +61,11 @@ class Chunked:
     def __call__(self, x: Tensor, weight: Tensor, rows: Tensor, logits: Logits) -> Sums:
         """As `Kernel` says."""
         index, here = own_rows(x, weight, rows)
-        half = torch.is_autocast_enabled(x.device.type) and multiplies_bfloat16()
+        half = (
+            torch.is_autocast_enabled(x.device.type)
+            and x.dtype == torch.float32
+            and multiplies_bfloat16()
+        )
         plan = _Plan(
             task=Task(logits, self.size, self.routine, half),
             store=self.policy == "store",
@@ -122,7 +128,8 @@ class _Chunked(torch.autograd.Function):
             found = _Back(axis, index, negative, _Kept(*kept), of_negative, of_own, ctx.plan)
             of_x, of_weight = found.gradients(weight)
         if torch.is_grad_enabled():  # the caller wants to differentiate once more
-            of_x, of_weight = (_once(of, x, weight) for of in (of_x, of_weight))
+            roots = (x, weight, of_negative, of_own)
+            of_x, of_weight = (_once(of, *roots) for of in (of_x, of_weight))
         return of_x, of_weight, None, None, None
 
 
@@ -186,7 +193,7 @@ class _Back:
         direct = plan.update is None and weight.dtype == axis.x.dtype
         of_weight = None
         if plan.wants_weight and plan.update is None:
-            of_weight = fresh(weight, weight.shape)
+            of_weight = gradient_room(weight)
         room = axis.x.new_empty(0 if direct else axis.most, axis.x.shape[1])
         for chunk in axis if plan.wants_weight or not stored else ():
             slopes, x = self._stored(chunk) if stored else self._again(chunk)

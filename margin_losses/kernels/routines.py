@@ -1,10 +1,6 @@
-"""How two matrices are multiplied on a CPU, and where large fresh tensors live."""
+"""How two matrices are multiplied on a CPU."""
 
-import ctypes
 import functools
-import mmap
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +9,6 @@ from torch import Tensor
 
 Routine = Literal["mm", "onednn"]
 ZEN_5 = 26  # family of the first AMD processors on which oneDNN multiplies twice as fast as MKL
-HUGE = 2**22  # bytes from which on a tensor is worth huge pages
 
 
 def multiply(a: Tensor, b: Tensor, out: Tensor, routine: Routine) -> Tensor:
@@ -80,24 +75,3 @@ def multiplies_bfloat16() -> bool:
     ask = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
     amx = getattr(torch.cpu, "_is_amx_tile_supported", None)
     return bool(ask and ask()) or bool(amx and amx())
-
-
-def fresh(like: Tensor, shape: Sequence[int]) -> Tensor:
-    """An uninitialised tensor of the same dtype and device; on Linux with huge pages if it is large.
-
-    The first touch of new memory costs a fault a page. With pages of 2 MiB in place of 4 KiB this is
-    a fifth of the time (15 ms of 81 ms for 205 MB). It is a hint, and nothing depends on it.
-    """
-    found = like.new_empty(shape)
-    if found.device.type == "cpu" and found.nbytes >= HUGE and sys.platform == "linux":
-        _advise(found)
-    return found
-
-
-def _advise(tensor: Tensor) -> None:
-    page = mmap.PAGESIZE
-    start = -(-tensor.data_ptr() // page) * page
-    length = (tensor.data_ptr() + tensor.nbytes - start) // page * page
-    madvise = getattr(ctypes.CDLL(None), "madvise", None)
-    if madvise is not None:
-        madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), mmap.MADV_HUGEPAGE)

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
-from margin_losses import HeadSpec, Margin
+from margin_losses import HeadSpec, Margin, keep_dominant
 from recognition.comparisons import compare_all
 from recognition.datasets.pictures import Pictures
 from recognition.errors import InputError
@@ -197,9 +198,23 @@ def _judge(
         learned = embed(
             trained.backbone, learn.images, progress=lambda done: advance(len(test) + done)
         )
-        weights = head.weight[:, : head.embedding_dim].detach().cpu().numpy()
+        weights = _class_weights(trained, learned, learn.labels)
         angles = class_angles(learned, learn.labels, weights, trained.people, **options)
     return evaluation, {**evaluation.estimates, **angles}
+
+
+def _class_weights(
+    trained: Trained, embeddings: npt.NDArray[np.float32], people: npt.NDArray[np.str_]
+) -> npt.NDArray[np.float32]:
+    """One row a class, (C, D): of several sub-centres the one most pictures are nearest to."""
+    head = trained.head
+    if head.weight.ndim == 3:
+        labels = np.searchsorted(trained.people, people)
+        device = head.weight.device
+        samples = (torch.from_numpy(part).to(device) for part in (embeddings, labels))
+        head = keep_dominant(head, *samples)
+    weights: npt.NDArray[np.float32] = head.weight[:, : head.embedding_dim].detach().cpu().numpy()
+    return weights
 
 
 def _train(head: str, learn: Pictures, recipe: Recipe, seed: int, watch: Watch) -> Trained:

@@ -13,7 +13,6 @@ import argparse
 import gc
 import math
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -26,7 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from margin_losses import ArcFace, Auto, Chunked, dense, margin_softmax
+from margin_losses import ArcFace, Auto, Chunked, FusedSGD, MarginHead, dense, margin_softmax
 
 D, S, M = 512, 64.0, 0.5
 SIZES = ("128x10000", "128x100000", "256x500000")
@@ -171,7 +170,8 @@ def print_times(size: str, repeats: int, *, compiled: bool, title: str = "") -> 
 
 def peak() -> int:
     """The most resident memory of this process so far, bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    status = Path("/proc/self/status").read_text()  # getrusage would tell the parent's, if larger
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 def resident() -> int:
@@ -216,6 +216,47 @@ def print_memory(size: str) -> None:
         tell("")
         note = f"   bar {MEMORY_BARS[size]} MiB" if "recompute" in method else ""
         print(f"  {method:46s}{float(done.stdout):9.0f} MiB{note}", flush=True)
+
+
+def print_steps(size: str, repeats: int) -> None:
+    """A whole step with SGD: the update in the backward pass, behind it, and by hand."""
+    problem = Problem(size)
+    options = {"lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4}
+
+    def of_head(*, fused: bool) -> Step:
+        head = MarginHead(D, problem.classes, ArcFace(M), scale=S)
+        kind = FusedSGD(head, **options) if fused else torch.optim.SGD([head.weight], **options)
+        return _with_step(lambda: head(problem.x, problem.y), problem.x, kind)
+
+    def by_hand(*, fused: bool) -> Step:
+        weight = problem.weight.detach().clone().requires_grad_()
+        sgd = torch.optim.SGD([weight], fused=fused, **options)
+        return _with_step(lambda: plain_arcface(problem.x, weight, problem.y), problem.x, sgd)
+
+    found = take_turns(
+        {
+            "ours, FusedSGD": of_head(fused=True),
+            "ours, torch.optim.SGD": of_head(fused=False),
+            "plain PyTorch, SGD": by_hand(fused=False),
+            "plain PyTorch, SGD(fused=True)": by_hand(fused=True),
+        },
+        repeats,
+    )
+    print(f"\n{size}: forward, backward and a step of SGD with momentum and weight decay")
+    print(f"  {'':46s}{'ms':>9s}{'/ plain':>9s}")
+    for name, seconds in found.items():
+        ratio = seconds / found["plain PyTorch, SGD"]
+        print(f"  {name:46s}{1000 * seconds:9.1f}{ratio:9.2f}", flush=True)
+
+
+def _with_step(loss: Callable[[], Tensor], x: Tensor, optimiser: torch.optim.Optimizer) -> Step:
+    def run() -> None:
+        x.grad = None
+        optimiser.zero_grad()
+        loss().backward()
+        optimiser.step()
+
+    return run
 
 
 def print_tuned(size: str, repeats: int) -> None:
@@ -285,6 +326,8 @@ def main() -> None:
             print_tuned(size, options.repeats)
         for size in options.sizes:
             print_memory(size)
+        for size in [size for size in options.sizes if int(size.split("x")[1]) <= 100_000]:
+            print_steps(size, options.repeats)
         print_exactness()
 
 

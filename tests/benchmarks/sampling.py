@@ -2,7 +2,7 @@
 
     python tests/benchmarks/sampling.py --classes 100000 --batch 128 --dim 512 --rate 0.1
 
-Ours is `MarginHead` on a `Sampled` kernel with `RowSGD`. Against it stands what insightface's second
+Ours is `MarginHead(sample_rate=...)` with `RowSGD`. Against it stands what insightface's second
 Partial FC does, written anew: classes drawn by rand, topk and sort of the whole axis, `weight[index]`
 by autograd, so with a dense gradient of all classes, ArcFace on the sub-matrix, and
 `torch.optim.SGD`. Its margin is applied to the own column alone, which is less work than there.
@@ -20,9 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from margin_losses import ArcFace, Kernel, MarginHead, dense
-from margin_losses.kernels import Chunked, Sampled
-from margin_losses.optimisers import RowSGD
+from margin_losses import ArcFace, Auto, Chunked, Kernel, MarginHead, RowSGD, dense
 
 SCALE, MARGIN = 64.0, 0.5
 Step = Callable[[Tensor, Tensor], Tensor]
@@ -30,7 +28,12 @@ Step = Callable[[Tensor, Tensor], Tensor]
 
 def ours(args: argparse.Namespace, inner: Kernel) -> Step:
     head = MarginHead(
-        args.dim, args.classes, ArcFace(MARGIN), scale=SCALE, kernel=Sampled(args.rate, inner)
+        args.dim,
+        args.classes,
+        ArcFace(MARGIN),
+        scale=SCALE,
+        kernel=inner,
+        sample_rate=args.rate,
     )
     optimiser = RowSGD(head.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
 
@@ -73,9 +76,10 @@ def methods(args: argparse.Namespace) -> dict[str, Step]:
     store = Chunked(policy="store", routine=args.routine)
     recompute = Chunked(policy="recompute", routine=args.routine)
     return {
-        "Sampled(dense) + RowSGD": ours(args, dense),
-        f"Sampled(Chunked recompute, {args.routine}) + RowSGD": ours(args, recompute),
-        f"Sampled(Chunked store, {args.routine}) + RowSGD": ours(args, store),
+        "ours, auto + RowSGD": ours(args, Auto()),
+        "ours, dense + RowSGD": ours(args, dense),
+        f"ours, recompute, {args.routine} + RowSGD": ours(args, recompute),
+        f"ours, store, {args.routine} + RowSGD": ours(args, store),
         "insightface's way + SGD": insightface(args, fused=False),
         "insightface's way + SGD(fused=True)": insightface(args, fused=True),
     }

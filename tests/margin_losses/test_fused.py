@@ -144,9 +144,7 @@ def test_no_gradient_of_the_weights_size_exists() -> None:
     x, y = torch.randn(64, 16, requires_grad=True), torch.arange(64)
     head(x, y).backward()
     optimiser.step()  # the momentum is there now
-    momentum = optimiser.state[head.weight]["momentum_buffer"]
-    known = {t.untyped_storage().data_ptr() for t in (head.weight, momentum)}
-    with Largest(known) as seen:
+    with Largest() as seen:
         head(x, y).backward()
     assert seen.found <= 64 * 50
 

@@ -1,7 +1,9 @@
 """Every kernel equals `dense`, in value and gradient, for every margin and at awkward sizes."""
 
 import copy
+import gc
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -28,7 +30,7 @@ from margin_losses import (
     dense,
     margin_softmax,
 )
-from margin_losses.kernels import routines
+from margin_losses.kernels import memory, routines
 
 CHUNKED = [
     Chunked("recompute", 1),
@@ -283,11 +285,11 @@ def test_recompute_makes_nothing_as_large_as_the_logits_or_the_weight(margin: Ma
     """(B, C) is 64,000 numbers and (C, D) 16,000; the weight's gradient alone is that large."""
     x, w = torch.randn(64, 16, requires_grad=True), torch.randn(1000, 16, requires_grad=True)
     y = torch.arange(64)
-    with torch.no_grad(), Largest({w.untyped_storage().data_ptr()}) as seen:
+    with torch.no_grad(), Largest() as seen:
         margin_softmax(x, w, y, margin, kernel=Chunked("recompute", 50))
     assert seen.found <= 64 * 50
     loss = margin_softmax(x, w, y, margin, kernel=Chunked("recompute", 50)).sum()
-    with Largest({w.untyped_storage().data_ptr()}) as seen:
+    with Largest() as seen:
         loss.backward()
     assert seen.found == 1000 * 16
 
@@ -295,11 +297,11 @@ def test_recompute_makes_nothing_as_large_as_the_logits_or_the_weight(margin: Ma
 def test_a_loss_alone_keeps_no_terms_and_a_gradient_no_zeros_of_their_size() -> None:
     x, w = torch.randn(64, 16, requires_grad=True), torch.randn(1000, 16, requires_grad=True)
     kernel, y = Chunked("store", 50), torch.arange(64)
-    with torch.no_grad(), Largest({w.untyped_storage().data_ptr()}) as seen:
+    with torch.no_grad(), Largest() as seen:
         margin_softmax(x, w, y, ArcFace(), kernel=kernel)
     assert seen.found <= 64 * 50
     loss = margin_softmax(x, w, y, ArcFace(), kernel=kernel).sum()
-    with Largest({w.untyped_storage().data_ptr()}) as seen:
+    with Largest() as seen:
         loss.backward()
     assert seen.found == 1000 * 16
 
@@ -371,9 +373,81 @@ def test_a_missing_operator_falls_back(monkeypatch) -> None:
 
 def test_fresh_memory_is_as_large_as_asked_for() -> None:
     like = torch.ones(3)
-    assert routines.fresh(like, (5, 2)).shape == (5, 2)
-    large = routines.fresh(like, (3, 1_000_001)).fill_(7)
+    assert memory.fresh(like, (5, 2)).shape == (5, 2)
+    large = memory.fresh(like, (3, 1_000_001)).fill_(7)
     assert (large == 7).all()
+
+
+def large_head() -> tuple[MarginHead, Tensor, Tensor]:
+    head = MarginHead(64, 20_000, "cosface", kernel=Chunked("store", 5000))
+    return head, torch.randn(4, 64), torch.arange(4)
+
+
+def test_the_memory_of_a_gradient_that_is_gone_is_used_again() -> None:
+    head, x, y = large_head()
+    head(x, y).backward()
+    place = head.weight.grad.data_ptr()
+    first = head.weight.grad.clone()
+    head.zero_grad()
+    head(x, y).backward()
+    assert head.weight.grad.data_ptr() == place
+    torch.testing.assert_close(head.weight.grad, first, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    "hold", [lambda g: g, lambda g: g[7:9], lambda g: g.numpy()], ids=["itself", "rows", "numpy"]
+)
+def test_a_gradient_that_somebody_holds_is_never_written_over(hold) -> None:
+    head, x, y = large_head()
+    head(x, y).backward()
+    held = hold(head.weight.grad)
+    before = held.copy() if hasattr(held, "copy") else held.clone()
+    head.zero_grad()
+    for _ in range(2):
+        head(-x, y).backward()
+        head.zero_grad()
+    assert (held == before).all()
+
+
+def test_gradients_of_large_weights_accumulate() -> None:
+    head, x, y = large_head()
+    head(x, y).backward()
+    once = head.weight.grad.clone()
+    head(x, y).backward()
+    torch.testing.assert_close(head.weight.grad, 2 * once)
+    one, other = (torch.autograd.grad(head(z, y), head.weight)[0] for z in (x, -x))
+    assert one.data_ptr() != other.data_ptr()
+    torch.testing.assert_close(one, once, rtol=0, atol=0)
+
+
+def test_threads_do_not_share_a_gradient() -> None:
+    head, x, y = large_head()
+
+    def gradient(sign: float) -> Tensor:
+        return torch.autograd.grad(head(sign * x, y), head.weight)[0]
+
+    expected = {sign: gradient(sign).clone() for sign in (1.0, -1.0)}
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(gradient, [1.0, -1.0] * 8))
+    for sign, value in zip([1.0, -1.0] * 8, found, strict=True):
+        torch.testing.assert_close(value, expected[sign], rtol=1e-5, atol=1e-6)
+
+
+def test_the_memory_goes_with_the_weight() -> None:
+    weight = torch.zeros(20_000, 64)
+    memory.gradient_room(weight)
+    assert weight in memory._SPARES
+    known = len(memory._SPARES)
+    del weight
+    gc.collect()
+    assert len(memory._SPARES) == known - 1
+
+
+def test_a_torch_that_does_not_count_gives_fresh_memory(monkeypatch) -> None:
+    monkeypatch.delattr(torch._C, "_storage_Use_Count")
+    weight = torch.zeros(20_000, 64)
+    assert memory.gradient_room(weight).shape == weight.shape
+    assert weight not in memory._SPARES
 
 
 @pytest.mark.parametrize(

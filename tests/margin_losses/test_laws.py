@@ -18,6 +18,7 @@ from margin_losses import (
     AdaFace,
     Annealed,
     ArcFace,
+    Chunked,
     CombinedMargin,
     CurricularFace,
     Detached,
@@ -304,11 +305,21 @@ def adversarial() -> dict[str, tuple[Tensor, Tensor]]:
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @every_margin
 def test_loss_and_gradients_are_finite(margin: Margin, dtype: torch.dtype, case: str) -> None:
-    x, w = (part.to(dtype).requires_grad_() for part in adversarial()[case])
-    loss = losses_of(x, w, torch.tensor([0, 1, 2, 0]), margin).mean()
-    loss.backward()
-    for value in (loss, x.grad, w.grad):
-        assert value.isfinite().all()
+    """And every kernel's are those of `dense`, as far as rounding to the dtype goes."""
+    found = []
+    for kernel in (dense, Chunked("recompute", 2), Chunked("store", 2)):
+        x, w = (part.to(dtype).requires_grad_() for part in adversarial()[case])
+        y = torch.tensor([0, 1, 2, 0])
+        loss = margin_softmax(x, w, y, sized(margin, len(w)), kernel=kernel).mean()
+        loss.backward()
+        found.append((loss, x.grad, w.grad))
+        for value in found[-1]:
+            assert value.isfinite().all()
+    coarse = 8 * torch.finfo(torch.bfloat16).eps if dtype.itemsize < 8 else 1e-11
+    for other in found[1:]:
+        for value, exact in zip(other, found[0], strict=True):
+            size = max(1.0, float(exact.detach().abs().max()))
+            torch.testing.assert_close(value, exact, rtol=coarse, atol=coarse * size)
 
 
 OBSERVERS = [margin for margin in ALL if margin.observes]

@@ -170,7 +170,7 @@ def refuse(*arguments: object, expecting: str, at: Path) -> None:
     ("options", "message"),
     [
         (["--head", "arcfase"], "unknown margin 'arcfase'; did you mean 'arcface'?"),
-        (["--head", "arcface:k=1"], "arcface has no option 'k'; known: m, s"),
+        (["--head", "arcface:q=1"], "arcface has no option 'q'; known: m, past, s, k"),
         (["--head", "arcface:m=28.6"], "m=0.4992 is the same angle"),
         (["--head", "normface:s=-1"], "expected a number 0 < s <= 1000"),
         (["--head", "arcface", "--head", "ArcFace"], "is named twice"),
