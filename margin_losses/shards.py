@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.distributed import ProcessGroup
 
 from margin_losses.kernels import Sums
 from margin_losses.margin import State, is_whole
+
+if TYPE_CHECKING:  # a torch built without it can do all else
+    from torch.distributed import ProcessGroup
 
 Part = tuple[int, int]
 
@@ -71,7 +73,7 @@ class Shard(Here):
 
     start: int = field()  # without field() the class attribute of Here would be its default
     stop: int
-    group: ProcessGroup | None = field(default=None, repr=False)
+    group: "ProcessGroup | None" = field(default=None, repr=False)
     parts: tuple[Part, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -87,7 +89,7 @@ class Shard(Here):
         object.__setattr__(self, "parts", tuple(parts))
 
     @classmethod
-    def even(cls, num_classes: int, group: ProcessGroup | None = None) -> "Shard":
+    def even(cls, num_classes: int, group: "ProcessGroup | None" = None) -> "Shard":
         """Parts in the order of the ranks, of equal size or one more in the first of them."""
         rank, ranks = _rank(group), dist.get_world_size(group)
         size, more = divmod(num_classes, ranks)
@@ -151,7 +153,7 @@ class Shard(Here):
 
 
 def gather_batch(
-    x: Tensor, labels: Tensor, group: ProcessGroup | None = None, *, averaged: bool = False
+    x: Tensor, labels: Tensor, group: "ProcessGroup | None" = None, *, averaged: bool = False
 ) -> tuple[Tensor, Tensor]:
     """The batches of all processes, one after the other by rank: (b, D), (b,) -> (B, D), (B,).
 
@@ -181,7 +183,7 @@ class _Spread(torch.autograd.Function):
     """Forward the same numbers, backward the sum over the group."""
 
     @staticmethod
-    def forward(x: Tensor, group: ProcessGroup | None) -> Tensor:
+    def forward(x: Tensor, group: "ProcessGroup | None") -> Tensor:
         return x.view_as(x)
 
     @staticmethod
@@ -202,7 +204,7 @@ class _Collect(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(x: Tensor, group: ProcessGroup | None) -> Tensor:
+    def forward(x: Tensor, group: "ProcessGroup | None") -> Tensor:
         return _sum(x, group)
 
     @staticmethod
@@ -220,7 +222,7 @@ class _GatherRows(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        x: Tensor, sizes: list[int], rank: int, factor: int, group: ProcessGroup | None
+        x: Tensor, sizes: list[int], rank: int, factor: int, group: "ProcessGroup | None"
     ) -> Tensor:
         return _gather(x, sizes, group)
 
@@ -250,13 +252,13 @@ def _own_copy(x: Tensor) -> Tensor:
     return x.clone(memory_format=torch.contiguous_format)
 
 
-def _sum(x: Tensor, group: ProcessGroup | None) -> Tensor:
+def _sum(x: Tensor, group: "ProcessGroup | None") -> Tensor:
     total = _own_copy(x)
     dist.all_reduce(total, group=group)
     return total
 
 
-def _gather(x: Tensor, sizes: list[int], group: ProcessGroup | None) -> Tensor:
+def _gather(x: Tensor, sizes: list[int], group: "ProcessGroup | None") -> Tensor:
     """The rows of all processes, (n, ...) -> (Σ sizes, ...), padded on the way to one size."""
     padded = x.new_zeros(max(sizes), *x.shape[1:])
     padded[: len(x)] = x
@@ -265,7 +267,7 @@ def _gather(x: Tensor, sizes: list[int], group: ProcessGroup | None) -> Tensor:
     return torch.cat([part[:n] for part, n in zip(parts, sizes, strict=True)])
 
 
-def _rank(group: ProcessGroup | None) -> int:
+def _rank(group: "ProcessGroup | None") -> int:
     if not (dist.is_available() and dist.is_initialized()):
         raise ValueError(
             "Shard: expected a process group, got none; call "

@@ -20,7 +20,7 @@ import torch.distributed as dist
 import torch.multiprocessing
 from torch import Tensor
 
-from margin_losses import MARGINS, Embedding, Kernel, Margin, dense
+from margin_losses import MARGINS, Embedding, Kernel, Margin, MarginHead, dense
 from margin_losses.functional import loss_of, terms
 from margin_losses.kernels import Chunked
 from margin_losses.shards import Here, Shard, gather_batch
@@ -142,6 +142,25 @@ def train(case: Case, classes: Here, rows: slice, seed: int = 0) -> Found:
     return made | {f"state.{name}": value for name, value in extra.items()}
 
 
+def train_head(name: str, shard: Here, rows: slice, seed: int = 0) -> Found:
+    """The loss of a head in training mode, its statistics, and the gradients."""
+    head = MarginHead(DIM, 12, name, centers=1, shard=shard).double()
+    x, weight, labels = drawn(Case(name))
+    with torch.no_grad():
+        head.weight.copy_(weight[rows])
+    torch.manual_seed(seed)
+    batch = x[0].requires_grad_()
+    loss, statistics = head.loss_and_statistics(batch, labels[0], ignore_index=int(labels[0, 2]))
+    loss.backward()
+    return {
+        "loss": loss.detach(),
+        "accuracy": statistics.accuracy,
+        "angle": statistics.angle,
+        "x": batch.grad,
+        "weight": head.weight.grad,
+    }
+
+
 def drawn(case: Case) -> tuple[Tensor, Tensor, Tensor]:
     """Embeddings (STEPS, BATCH, D), all class weights and labels; the same in every process."""
     generator = torch.Generator().manual_seed(7)
@@ -165,6 +184,7 @@ def work(rank: int) -> dict[str, Any]:
         "subgroup": _in_a_subgroup(rank),
         "gathered": [_gathered(sizes, rank, averaged=False) for sizes in BATCHES],
         "averaged": [_gathered(sizes, rank, averaged=True) for sizes in BATCHES],
+        "heads": {name: _head_of_a_part(name, rank) for name in MARGINS},
         "twice": _second_derivatives(rank),
         "copies": _copies(),
         "agreed": _agreed(rank),
@@ -174,6 +194,11 @@ def work(rank: int) -> dict[str, Any]:
 def _trained(case: Case, rank: int) -> Found:
     shard = _shard(*case.parts)
     return train(case, shard, slice(shard.start, shard.stop), seed=rank)
+
+
+def _head_of_a_part(name: str, rank: int) -> Found:
+    shard = Shard.even(12)
+    return train_head(name, shard, slice(shard.start, shard.stop), seed=rank)
 
 
 @cache

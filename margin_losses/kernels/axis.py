@@ -93,7 +93,7 @@ class Axis:
     def __init__(
         self, x: Tensor, weight: Tensor, rows: Tensor, norms: Tensor | None, task: Task
     ) -> None:
-        self.x, self.task = x, task
+        self.x, self.weight, self.task = x, weight, task
         self.classes = len(weight)
         self.centers = weight.shape[1] if weight.ndim == 3 else 1
         self.flat = weight.detach().flatten(0, -2)

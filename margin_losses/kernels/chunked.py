@@ -16,7 +16,7 @@ from torch import Tensor
 from margin_losses.embedding import clip
 from margin_losses.kernels.axis import Axis, Chunk, Task
 from margin_losses.kernels.dense import Sums
-from margin_losses.kernels.memory import fresh, gradient_room
+from margin_losses.kernels.memory import room_beside
 from margin_losses.kernels.routines import Routine, multiplies_bfloat16
 from margin_losses.logits import Logits, own_rows
 from margin_losses.margin import is_whole
@@ -143,15 +143,14 @@ def _sum(axis: Axis, index: Tensor, plan: _Plan) -> tuple[Tensor, ...]:
         norms=axis.norms,
         top=top,
         lean=torch.zeros_like(x) if store else x.new_empty(0),
-        terms=_room_for_terms(x, len(axis.flat) if store else 0),
+        terms=_room_for_terms(axis) if store else x.new_empty(0),
         shifts=x.new_empty(axis.count if store else 0, batch),
     )
     for chunk in axis:
         values = axis.values(chunk)
-        for part in {id(z): z for z in (values.z, values.plain)}.values():
-            part[chunk.samples, chunk.columns] = -torch.inf
-        best = torch.maximum(best, values.plain.amax(1))
-        higher = torch.maximum(top, values.z.amax(1))
+        highest = _hide(values.z, chunk).amax(1)
+        plain = highest if values.plain is values.z else _hide(values.plain, chunk).amax(1)
+        best, higher = torch.maximum(best, plain), torch.maximum(top, highest)
         shift = higher.where(higher > -torch.inf, 0)
         shrink = (top - shift).exp()
         terms = values.z.sub_(shift[:, None]).exp_()
@@ -168,9 +167,16 @@ def _sum(axis: Axis, index: Tensor, plan: _Plan) -> tuple[Tensor, ...]:
     return negative, axis.rows_at(index), best, *kept._replace(top=top)
 
 
-def _room_for_terms(x: Tensor, rows: int) -> Tensor:
-    dtype = torch.float64 if x.dtype == torch.float64 else torch.bfloat16
-    return fresh(x.new_empty(0, dtype=dtype), (rows, len(x)))
+def _hide(z: Tensor, chunk: Chunk) -> Tensor:
+    """Take the own classes out of the sum, in place."""
+    z[chunk.samples, chunk.columns] = -torch.inf
+    return z
+
+
+def _room_for_terms(axis: Axis) -> Tensor:
+    dtype = torch.float64 if axis.x.dtype == torch.float64 else torch.bfloat16
+    like = axis.x.new_empty(0, dtype=dtype)
+    return room_beside(axis.weight, "terms", len(axis.flat), (len(axis.x),), like)
 
 
 @dataclass(frozen=True)
@@ -193,7 +199,7 @@ class _Back:
         direct = plan.update is None and weight.dtype == axis.x.dtype
         of_weight = None
         if plan.wants_weight and plan.update is None:
-            of_weight = gradient_room(weight)
+            of_weight = room_beside(weight, "gradient", len(weight), weight.shape[1:], weight)
         room = axis.x.new_empty(0 if direct else axis.most, axis.x.shape[1])
         for chunk in axis if plan.wants_weight or not stored else ():
             slopes, x = self._stored(chunk) if stored else self._again(chunk)
@@ -239,7 +245,7 @@ class _Back:
     def _again(self, chunk: Chunk) -> tuple[Tensor, Tensor]:
         """The same from logits that are made once more."""
         values = self.axis.values(chunk)
-        values.z[chunk.samples, chunk.columns] = -torch.inf
+        _hide(values.z, chunk)
         level = self.negative.where(self.negative > -torch.inf, 0)
         shares = values.z.sub_(level[:, None]).exp_().mul_(self.of_negative[:, None])
         return values.back(shares).t(), self.axis.x

@@ -10,23 +10,27 @@ import torch
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
-HUGE = 2**22  # bytes from which on a tensor is worth the trouble
+HUGE = 2**21  # bytes from which on a tensor is worth the trouble: a huge page
 
 
-def gradient_room(weight: Tensor) -> Tensor:
-    """An uninitialised tensor for the gradient of a weight, of its shape and dtype.
+def room_beside(weight: Tensor, name: str, rows: int, row: Sequence[int], like: Tensor) -> Tensor:
+    """An uninitialised tensor (rows, *row) for something that every step makes for a weight.
 
-    It is in the memory of the last gradient if nothing else refers to that any more, as after
-    `zero_grad()`; so a large weight keeps the memory of one gradient as long as it lives.
+    It is in the memory that the last one of this name had if nothing else refers to that any more,
+    as to a gradient after `zero_grad()`; so a large weight keeps that memory as long as it lives.
     """
-    if weight.device.type != "cpu" or weight.nbytes < HUGE or _uses(weight) is None:
-        return fresh(weight, weight.shape)
+    shape = torch.Size((rows, *row))
+    nbytes = shape.numel() * like.itemsize
+    if like.device.type != "cpu" or nbytes < HUGE or _alone() is None:
+        return fresh(like, shape)
+    kept = _SPARES.setdefault(weight, {})  # type: ignore[no-untyped-call]
     # taken out while it is looked at: another thread makes its own
-    kept: Tensor | None = _SPARES.pop(weight, None)  # type: ignore[no-untyped-call]
-    fits = kept is not None and (kept.shape, kept.dtype) == (weight.shape, weight.dtype)
-    spare = kept if kept is not None and fits and not in_use(kept) else fresh(weight, weight.shape)
-    room = spare.detach()  # autograd takes a tensor as it is only if nothing else refers to it
-    _SPARES[weight] = spare
+    spare = kept.pop(name, None)
+    fits = spare is not None and (spare.shape, spare.dtype) == (shape, like.dtype)
+    if not fits or in_use(spare):
+        spare = fresh(like, shape)
+    room: Tensor = spare.detach()  # autograd takes a gradient as it is only if none refers to it
+    kept[name] = spare
     return room
 
 

@@ -191,7 +191,7 @@ def check_task(task: Task, plan: Plan, seed: int) -> None:
 def _judge(
     trained: Trained, learn: Pictures, test: Pictures, plan: Plan, seed: int, watch: Watch
 ) -> tuple[Evaluation, Mapping[str, Estimate]]:
-    head, options = trained.head, {"replicates": plan.replicates, "seed": seed}
+    options = {"replicates": plan.replicates, "seed": seed}
     with watch("scoring strangers", len(test) + len(learn)) as advance:
         found = embed(trained.backbone, test.images, progress=advance)
         evaluation = evaluate_strangers(found, test.labels, **options)

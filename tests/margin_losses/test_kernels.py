@@ -435,7 +435,7 @@ def test_threads_do_not_share_a_gradient() -> None:
 
 def test_the_memory_goes_with_the_weight() -> None:
     weight = torch.zeros(20_000, 64)
-    memory.gradient_room(weight)
+    memory.room_beside(weight, "gradient", 20_000, (64,), weight)
     assert weight in memory._SPARES
     known = len(memory._SPARES)
     del weight
@@ -445,8 +445,9 @@ def test_the_memory_goes_with_the_weight() -> None:
 
 def test_a_torch_that_does_not_count_gives_fresh_memory(monkeypatch) -> None:
     monkeypatch.delattr(torch._C, "_storage_Use_Count")
+    monkeypatch.setattr(memory, "_alone", lambda: None)
     weight = torch.zeros(20_000, 64)
-    assert memory.gradient_room(weight).shape == weight.shape
+    assert memory.room_beside(weight, "gradient", 20_000, (64,), weight).shape == weight.shape
     assert weight not in memory._SPARES
 
 

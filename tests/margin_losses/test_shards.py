@@ -101,6 +101,16 @@ def test_a_part_of_the_processes_can_share_the_axis(
         assert_equal(part["weight"], whole["weight"][rows], case)
 
 
+@every_margin
+def test_a_head_of_a_part_is_the_head(of_ranks: list[dict[str, Any]], name: str) -> None:
+    whole = ranks.train_head(name, HERE, slice(None))
+    for rank, found in enumerate(of_ranks):
+        part = found["heads"][name]
+        rows = whole["weight"][4 * rank : 4 * rank + 4]
+        for key, expected in {**whole, "weight": rows}.items():
+            torch.testing.assert_close(part[key], expected, rtol=1e-12, atol=1e-12)
+
+
 def test_draws_differ_without_agreement() -> None:
     first, second = (
         train(Case("elasticarcface"), HERE, slice(None), seed=seed)["loss"] for seed in (0, 1)
