@@ -359,7 +359,8 @@ class AdaCos(FixedAdaCos):
     B is the mean over the batch of Σ_{j≠y} e^{s cos θ_j} at the scale before; the new one is used at
     once. The median is of the angles to the own classes, the lower one of the two in the middle.
     (A much copied implementation takes it over all classes and adds a margin.) A scale that would
-    not be in (0, 1000] leaves the one before.
+    not be in (0, 1000] leaves the one before. Where the head samples classes, B is that of the sample,
+    so the scale is smaller.
     """
 
     formula: ClassVar[str] = "s cos θ, s = ln(B) / cos(min(π/4, median θ))"

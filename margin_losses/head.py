@@ -318,7 +318,7 @@ class MarginHead(nn.Module):
         centers = f", centers={self.weight.shape[1]}" if self.weight.ndim == 3 else ""
         bias = ", bias=True" if self.weight.shape[-1] > self.embedding_dim else ""
         kernel = "" if self.kernel == Auto() else f", kernel={self.kernel!r}"
-        scale = f", scale={self.geometry.scale:g}"
+        scale = "" if self.margin.chooses_scale else f", scale={self.geometry.scale:g}"
         rate = "" if self.sample_rate is None else f", sample_rate={self.sample_rate:g}"
         shard = f", shard={self.shard!r}" if self._is_part else ""
         return (

@@ -32,20 +32,37 @@ class Task:
     routine: Routine
     half: bool
 
-    def multiply(self, a: Tensor, b: Tensor, out: Tensor) -> Tensor:
-        """`a @ b` into `out`."""
-        return multiply(a, b, out, self.routine)
 
-    def multiply_gradient(self, a: Tensor, b: Tensor, out: Tensor) -> Tensor:
-        """`a @ b` into `out`, for a gradient."""
-        return out.copy_(a.bfloat16() @ b.bfloat16()) if self.half else self.multiply(a, b, out)
+class Products:
+    """Products of matrices for one axis, in memory that is used again."""
 
-    def add_gradient(self, total: Tensor, a: Tensor, b: Tensor) -> None:
-        """`total += a @ b`, for a gradient."""
-        if self.half:
-            total.add_(a.bfloat16() @ b.bfloat16())
-        else:
-            add_product(total, a, b, self.routine)
+    def __init__(self, task: Task, x: Tensor, rows: int) -> None:
+        self.routine, self.half = task.routine, task.half
+        batch, dim = x.shape
+        if task.half:
+            narrow = x.new_empty(0, dtype=torch.bfloat16)
+            self.slopes, self.x = narrow.new_empty(rows, batch), narrow.new_empty(batch, dim)
+            self.weight, self.found = (narrow.new_empty(rows, dim) for _ in range(2))
+
+    def logits(self, weight: Tensor, x: Tensor, out: Tensor) -> Tensor:
+        """⟨w_j, x_i⟩, (c K, D), (B, D) -> (c K, B), into `out`."""
+        return multiply(weight, x.t(), out, self.routine)
+
+    def of_rows(self, slopes: Tensor, x: Tensor, out: Tensor) -> None:
+        """The gradient of rows: (c K, B), (B, D) -> (c K, D), into `out`."""
+        if not self.half:
+            multiply(slopes, x, out, self.routine)
+            return
+        left, found = self.slopes[: len(slopes)], self.found[: len(slopes)]
+        out.copy_(torch.mm(left.copy_(slopes), self.x.copy_(x), out=found))
+
+    def add_of_x(self, total: Tensor, slopes: Tensor, weight: Tensor) -> None:
+        """The gradient of x, added: (B, D) += (c K, B)ᵀ (c K, D)."""
+        if not self.half:
+            add_product(total, slopes.t(), weight, self.routine)
+            return
+        left, right = self.slopes[: len(slopes)], self.weight[: len(slopes)]
+        total.add_(left.copy_(slopes).t() @ right.copy_(weight))
 
 
 class Chunk(NamedTuple):
@@ -107,6 +124,7 @@ class Axis:
         parts = torch.split(usual, self.step * self.centers) if len(usual) else ()
         self.usual: list[bool] = torch.stack([p.all() for p in parts]).tolist() if parts else []
         self.room = x.new_empty(self.most, len(x))
+        self.products = Products(task, x, self.most)
         self.spare = x.new_empty(min(PROJECTED, self.most), x.shape[1])
 
     @property
@@ -153,7 +171,8 @@ class Axis:
 
     def values(self, chunk: Chunk) -> Values:
         """The logits of a chunk; they last until those of the next are asked for."""
-        products = self.task.multiply(chunk.weight, self.x.t(), self.room[: len(chunk.weight)])
+        room = self.room[: len(chunk.weight)]
+        products = self.products.logits(chunk.weight, self.x, room)
         logits, scale = self.task.logits, self.task.logits.geometry.scale
         if logits.transform is None and self.centers == 1:
             slope = scale if chunk.inverse is None else scale * chunk.inverse

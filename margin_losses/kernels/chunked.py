@@ -162,7 +162,7 @@ def _sum(axis: Axis, index: Tensor, plan: _Plan) -> tuple[Tensor, ...]:
             kept.shifts[chunk.number] = shift
             kept.lean.mul_(shrink[:, None])
             if plan.wants_x:
-                plan.task.add_gradient(kept.lean, slopes, chunk.weight)
+                axis.products.add_of_x(kept.lean, slopes.t(), chunk.weight)
     negative = torch.where(total > 0, total.log() + top, -torch.inf)
     return negative, axis.rows_at(index), best, *kept._replace(top=top)
 
@@ -204,7 +204,7 @@ class _Back:
         for chunk in axis if plan.wants_weight or not stored else ():
             slopes, x = self._stored(chunk) if stored else self._again(chunk)
             if plan.wants_x and not stored:
-                plan.task.add_gradient(of_x, slopes.t(), chunk.weight)
+                axis.products.add_of_x(of_x, slopes, chunk.weight)
             if not plan.wants_weight:
                 continue
             rows = slice(chunk.start, chunk.stop)
@@ -219,7 +219,7 @@ class _Back:
         return of_x if plan.wants_x else None, of_weight
 
     def _of_rows(self, chunk: Chunk, slopes: Tensor, x: Tensor, into: Tensor) -> None:
-        self.plan.task.multiply_gradient(slopes, x, into)
+        self.axis.products.of_rows(slopes, x, into)
         self.axis.to_stored_rows(chunk, into)
         own = self.of_own[chunk.samples]
         into.index_add_(0, self.index[chunk.samples] - chunk.start, own)

@@ -190,11 +190,12 @@ def test_errors_in_the_trained_regime(policy: str, weight_error: float, cosine: 
 
 
 @pytest.mark.skipif(not routines.multiplies_bfloat16(), reason="no bfloat16 instructions here")
+@pytest.mark.parametrize("size", [10, 1024])  # chunks shorter than the batch, and longer
 @pytest.mark.parametrize("policy", ["recompute", "store"])
-def test_autocast_halves_the_gradients_products_and_leaves_the_loss(policy: str) -> None:
+def test_autocast_halves_the_gradients_products_and_leaves_the_loss(policy: str, size: int) -> None:
     x, w, y = (part.float() if part.is_floating_point() else part for part in trained(0.6))
     x.requires_grad_(), w.requires_grad_()
-    kernel = Chunked(policy, 1024)  # type: ignore[arg-type]
+    kernel = Chunked(policy, size)  # type: ignore[arg-type]
     plain = value_and_gradients(x, w, y, CosFace(), kernel)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         losses = margin_softmax(x, w, y, CosFace(), kernel=kernel)
