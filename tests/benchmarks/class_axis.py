@@ -189,6 +189,8 @@ def measure_memory(size: str, method: str) -> None:
     gc.collect()
     problem = Problem(size)
     run = memory_methods(problem)[method]
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak so far is what is resident now
     before = resident()
     run()
     print(max(0, peak() - before - problem.weight.nbytes) / 2**20)
