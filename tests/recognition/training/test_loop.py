@@ -191,7 +191,7 @@ def test_a_loss_that_is_not_finite_is_refused(faces, monkeypatch):
         return embeddings.sum() * torch.nan
 
     monkeypatch.setattr(MarginHead, "forward", lost)
-    with pytest.raises(InputError, match=r"ArcFace\(m=0.4\) has run away: at step 0"):
+    with pytest.raises(InputError, match=r"ArcFace.* has run away: at step 0"):
         train(faces, "arcface:m=0.4", SHORT)
 
 
