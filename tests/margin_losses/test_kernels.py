@@ -434,6 +434,25 @@ def test_threads_do_not_share_a_gradient() -> None:
         torch.testing.assert_close(value, expected[sign], rtol=1e-5, atol=1e-6)
 
 
+def test_another_thread_that_comes_in_between_gets_memory_of_its_own(monkeypatch) -> None:
+    weight = torch.zeros(20_000, 64)
+
+    def room() -> Tensor:
+        return memory.room_beside(weight, "gradient", 20_000, (64,), weight)
+
+    room()
+    inner, between = memory.in_use, []
+
+    def interrupted(tensor: Tensor) -> bool:
+        if not between:
+            between.append(None)
+            between[0] = room()
+        return inner(tensor)
+
+    monkeypatch.setattr(memory, "in_use", interrupted)
+    assert room().data_ptr() != between[0].data_ptr()
+
+
 def test_the_memory_goes_with_the_weight() -> None:
     weight = torch.zeros(20_000, 64)
     memory.room_beside(weight, "gradient", 20_000, (64,), weight)
