@@ -253,13 +253,17 @@ def test_one_side_alone_may_want_a_gradient(kernel: Chunked, which: int) -> None
         torch.testing.assert_close(margin_softmax(x, w, y, ArcFace(), kernel=kernel), expected[0])
 
 
+@pytest.mark.parametrize("by", ["x", "w", "upstream"])
 @pytest.mark.parametrize("policy", ["recompute", "store"])
-def test_a_second_derivative_is_refused_and_points_to_dense(policy: str) -> None:
+def test_a_second_derivative_is_refused_and_points_to_dense(policy: str, by: str) -> None:
     x, w, y = batch(CosFace())
-    loss = margin_softmax(x, w, y, CosFace(), kernel=Chunked(policy, 7)).sum()  # type: ignore[arg-type]
-    (gradient,) = torch.autograd.grad(loss, x, create_graph=True)
-    with pytest.raises(RuntimeError, match="give the head kernel=dense"):
-        gradient.square().sum().backward()
+    upstream = torch.ones(len(y), dtype=torch.float64, requires_grad=True)
+    losses = margin_softmax(x, w, y, CosFace(), kernel=Chunked(policy, 7))  # type: ignore[arg-type]
+    first = torch.autograd.grad(losses, (x, w), upstream, create_graph=True)
+    second = {"x": x, "w": w, "upstream": upstream}[by]
+    for gradient in first:
+        with pytest.raises(RuntimeError, match="give the head kernel=dense"):
+            torch.autograd.grad(gradient.square().sum(), second, retain_graph=True)
 
 
 @pytest.mark.parametrize("policy", ["recompute", "store"])
