@@ -1,7 +1,6 @@
 """Where large tensors live on a CPU: the first touch of new memory costs as much as much arithmetic."""
 
 import ctypes
-import functools
 import mmap
 import sys
 from collections.abc import Sequence
@@ -42,7 +41,6 @@ def in_use(tensor: Tensor) -> bool:
     return _uses(tensor) != _alone()
 
 
-@functools.cache
 def _alone() -> int | None:
     return _uses(torch.empty(1))
 
@@ -50,7 +48,16 @@ def _alone() -> int | None:
 def _uses(tensor: Tensor) -> int | None:
     """How many refer to the memory of a tensor; None if this torch does not tell."""
     count = getattr(torch._C, "_storage_Use_Count", None)
-    return None if count is None else count(tensor.untyped_storage()._cdata)
+    storage = _storage(tensor)
+    return None if count is None or storage is None else count(storage._cdata)
+
+
+def _storage(tensor: Tensor) -> torch.UntypedStorage | None:
+    """The memory of a tensor; None inside a transform of torch.func, where it has none of its own."""
+    try:
+        return tensor.untyped_storage()
+    except NotImplementedError:
+        return None
 
 
 def fresh(like: Tensor, shape: Sequence[int]) -> Tensor:
@@ -66,6 +73,8 @@ def fresh(like: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 def _advise(tensor: Tensor) -> None:
+    if _storage(tensor) is None:
+        return
     page = mmap.PAGESIZE
     start = -(-tensor.data_ptr() // page) * page
     length = (tensor.data_ptr() + tensor.nbytes - start) // page * page

@@ -414,6 +414,20 @@ def test_a_gradient_that_somebody_holds_is_never_written_over(hold) -> None:
     assert (held == before).all()
 
 
+@pytest.mark.parametrize("policy", ["recompute", "store"])
+def test_gradients_of_large_weights_by_function_transforms(policy: str) -> None:
+    head, x, y = large_head()
+    head.kernel = Chunked(policy, 5000)  # type: ignore[arg-type]
+    weight = head.weight.detach()
+
+    def loss(x: Tensor, weight: Tensor) -> Tensor:
+        return margin_softmax(x, weight, y, CosFace(), kernel=head.kernel).mean()
+
+    found = torch.func.grad(loss, argnums=(0, 1))(x, weight)
+    head(x.requires_grad_(), y).backward()
+    torch.testing.assert_close(found, (x.grad, head.weight.grad), rtol=1e-5, atol=1e-7)
+
+
 def test_gradients_of_large_weights_accumulate() -> None:
     head, x, y = large_head()
     head(x, y).backward()
