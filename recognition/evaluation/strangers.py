@@ -1,20 +1,17 @@
 """What embeddings are worth on people never seen in training: every number with its interval."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from recognition.comparisons import compare_all
+from recognition.evaluation.estimates import Estimate, at_point
 from recognition.metrics import (
     Candidates,
     EqualErrorRate,
     ErrorCurve,
-    Interval,
-    OpenSetPoint,
-    OperatingPoint,
     angle_statistics,
     area_under_curve,
     equal_error_rate,
@@ -34,25 +31,6 @@ FMR_TARGETS = (1e-1, 1e-2, 1e-3)
 FPIR_TARGETS = (1e-2, 1e-1)
 BINS = np.linspace(-1, 1, 201)
 CURVE_POINTS = 400
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number, how far it could be off, and what it rests on.
-
-    Attributes:
-        value: None where the data cannot tell; `note` then says why.
-        low: lower end of the 95 % interval by resampling people, None if there is none.
-        high: its upper end.
-        note: why the value is missing, or why it should not be trusted far.
-        counts: what it was counted from, thresholds included.
-    """
-
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-    note: str | None = None
-    counts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -112,7 +90,7 @@ def evaluate_strangers(
     }
     for target in FMR_TARGETS:
         point = tar_at_fmr(scores, target)
-        estimates[f"tar@fmr={target:g}"] = _at_point(point, point.tar, intervals.tar[target])
+        estimates[f"tar@fmr={target:g}"] = at_point(point, point.tar, intervals.tar[target])
     candidates = _search_both_halves(embeddings, labels, seed, enrolled_pictures)
     estimates |= _identification(candidates, replicates, seed)
     angles = angle_statistics(embeddings, labels)
@@ -167,22 +145,13 @@ def _identification(candidates: Candidates, replicates: int, seed: int) -> dict[
     }
     for target in FPIR_TARGETS:
         point = fnir_at_fpir(candidates, target)
-        estimates[f"fnir@fpir={target:g}"] = _at_point(point, point.fnir, intervals.fnir[target])
+        estimates[f"fnir@fpir={target:g}"] = at_point(point, point.fnir, intervals.fnir[target])
     return estimates
 
 
 def _enrolled(candidates: Candidates) -> int:
     """People in the larger gallery."""
     return int(candidates.scores.shape[1])
-
-
-def _at_point(
-    point: OperatingPoint | OpenSetPoint, value: float, interval: Interval | None
-) -> Estimate:
-    counts = {**point._asdict(), "resolved": point.resolved, "reliable": point.reliable}
-    if not point.resolved or interval is None:
-        return Estimate(None, note=point.reason, counts=counts)
-    return Estimate(value, *interval, note=point.reason, counts=counts)
 
 
 def class_angles(
