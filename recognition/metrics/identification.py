@@ -12,11 +12,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from recognition.comparisons import Similarities
+from recognition.comparisons import Similarities, accepted
 from recognition.errors import InputError
 from recognition.metrics.verification import (
     ENOUGH_ERRORS,
-    accepted,
     allowed_errors,
     doubt,
     threshold_at_fmr,

@@ -10,17 +10,15 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from recognition.comparisons import Scores, Similarities
+from recognition.comparisons import ScoreTable, Similarities, accepted, threshold_allowing
+from recognition.comparisons.steps import Floats
 from recognition.errors import InputError
-
-Floats = npt.NDArray[np.float64]
-Counts = npt.NDArray[np.int64]
 
 ROUNDING = 1 + 1e-12  # floor(0.29 * 100) is 28: forgive the last bits of target * trials
 ENOUGH_ERRORS = 30  # Doddington's rule: within 30 % of the true rate, at 90 % confidence
 
 
-def fmr(scores: Scores, threshold: float) -> float:
+def fmr(scores: ScoreTable, threshold: float) -> float:
     """#{v >= t} / N: the share of non-mated comparisons that are accepted (ISO/IEC 19795-1).
 
     >>> from recognition.comparisons import compare_all
@@ -28,20 +26,13 @@ def fmr(scores: Scores, threshold: float) -> float:
     >>> fmr(scores, 0.0), fmr(scores, 0.5)
     (1.0, 0.0)
     """
-    return accepted(scores.nonmated, threshold) / len(scores.nonmated)
+    return scores.false_matches(threshold) / scores.nonmated_count
 
 
-def fnmr(scores: Scores, threshold: float) -> float:
+def fnmr(scores: ScoreTable, threshold: float) -> float:
     """#{u < t} / P: the share of mated comparisons that are rejected (ISO/IEC 19795-1)."""
     mated = len(scores.mated)
     return (mated - accepted(scores.mated, threshold)) / mated
-
-
-def accepted(scores: Similarities, threshold: float) -> int:
-    """#{s >= t}, compared in float64: a float32 score never rounds the threshold to itself."""
-    if np.isnan(threshold):
-        raise InputError("expected a threshold, not NaN; pass a number or an infinity")
-    return int(np.count_nonzero(scores >= np.float64(threshold)))
 
 
 def allowed_errors(target: float, trials: int) -> int:
@@ -75,13 +66,7 @@ def threshold_at_fmr(nonmated: Similarities, target: float) -> float:
             f"expected non-mated scores without NaN to set a threshold, got {len(nonmated)}; "
             "compare pictures of different people, and leave out those not embedded"
         )
-    k = allowed_errors(target, len(nonmated))
-    if k == len(nonmated):
-        return -np.inf
-    place = len(nonmated) - 1 - k
-    first_rejected = np.partition(nonmated, place)[place]
-    # in the scores' own type: what float64 holds between two float32 would round back to a score
-    return float(np.nextafter(first_rejected, nonmated.dtype.type(np.inf)))
+    return threshold_allowing(nonmated, allowed_errors(target, len(nonmated)))
 
 
 def doubt(rate: str, target: float, trials: int, what: str, errors: str) -> str | None:
@@ -132,20 +117,17 @@ class OperatingPoint(NamedTuple):
         return doubt("FMR", self.target, self.nonmated, "non-mated comparisons", "false matches")
 
 
-def tar_at_fmr(scores: Scores, target: float) -> OperatingPoint:
+def tar_at_fmr(scores: ScoreTable, target: float) -> OperatingPoint:
     """TAR = #{u >= t} / P at `threshold_at_fmr`, also known as TAR@FAR.
 
     Raises:
         InputError: a target that is no rate.
     """
-    threshold = threshold_at_fmr(scores.nonmated, target)
-    hits, mated, nonmated = (
-        accepted(scores.mated, threshold),
-        len(scores.mated),
-        len(scores.nonmated),
-    )
-    achieved = accepted(scores.nonmated, threshold) / nonmated
+    nonmated, mated = scores.nonmated_count, len(scores.mated)
     allowed = allowed_errors(target, nonmated)
+    threshold = scores.threshold_allowing(allowed)
+    hits = accepted(scores.mated, threshold)
+    achieved = scores.false_matches(threshold) / nonmated
     return OperatingPoint(hits / mated, threshold, achieved, target, hits, mated, allowed, nonmated)
 
 
@@ -185,24 +167,10 @@ class ErrorCurve:
         return ErrorCurve(self.thresholds[keep], self.fmr[keep], self.fnmr[keep])
 
 
-def error_curve(scores: Scores) -> ErrorCurve:
+def error_curve(scores: ScoreTable) -> ErrorCurve:
     """(t, FMR(t), FNMR(t)) for every distinct score t: ROC and DET are two ways to draw it."""
-    thresholds, false, true = _steps(scores)
-    return ErrorCurve(thresholds, false / false[-1], (true[-1] - true) / true[-1])
-
-
-def _steps(scores: Scores) -> tuple[Floats, Counts, Counts]:
-    """Distinct thresholds, descending, and how many of each kind are accepted at each."""
-    mated = np.sort(scores.mated)
-    values = np.concatenate([np.sort(scores.nonmated), mated])
-    values.sort(kind="stable")  # merges the two sorted halves
-    first = np.flatnonzero(np.append(True, values[1:] > values[:-1]))
-    distinct = values[first]
-    true = len(mated) - np.searchsorted(mated, distinct)
-    false = len(values) - first - true
-    above = np.nextafter(values[-1], values.dtype.type(np.inf))
-    thresholds = np.append(distinct, above)[::-1].astype(np.float64)
-    return thresholds, np.append(0, false[::-1]), np.append(0, true[::-1])
+    steps = scores.steps
+    return ErrorCurve(steps.thresholds, steps.fmr, steps.fnmr)
 
 
 class EqualErrorRate(NamedTuple):
@@ -214,7 +182,7 @@ class EqualErrorRate(NamedTuple):
     threshold: float
 
 
-def equal_error_rate(scores: Scores) -> EqualErrorRate:
+def equal_error_rate(scores: ScoreTable) -> EqualErrorRate:
     """The rate at which FMR and FNMR meet, by the rule of FVC2000.
 
     t1 is the highest threshold with FNMR <= FMR and t2 the lowest with FNMR >= FMR, over all
@@ -222,7 +190,7 @@ def equal_error_rate(scores: Scores) -> EqualErrorRate:
 
     Source: Maio et al., FVC2000: Fingerprint Verification Competition, PAMI 2002, section 4.
     """
-    thresholds, false, true = _steps(scores)
+    thresholds, false, true, _ = scores.steps
     at = crossing(false, true, int(false[-1]), int(true[-1]))
     low, high = sorted((false[at] / false[-1], (true[-1] - true[at]) / true[-1]))
     return EqualErrorRate(float(low), float(low + high) / 2, float(high), float(thresholds[at]))
@@ -242,14 +210,18 @@ def crossing(
     return t1 if total[t1] <= total[t2] else t2
 
 
-def area_under_curve(scores: Scores) -> float:
+def area_under_curve(scores: ScoreTable) -> float:
     """P(u > v) + ½ P(u = v) for a mated u and a non-mated v: the area under the ROC curve.
 
-    Exact: the Mann-Whitney statistic with mid-ranks, counted in whole numbers.
+    Exact where the steps are complete: the Mann-Whitney statistic with mid-ranks, counted in
+    whole numbers. Elsewhere scores between two thresholds count as ties.
 
     Source: Hanley and McNeil, Radiology 143 (1982).
     """
-    return mann_whitney(scores.mated, scores.nonmated)
+    steps = scores.steps
+    pairs = 2 * steps.mated * steps.nonmated
+    gained = np.diff(steps.false).astype(np.int64 if pairs < 2**63 else object)
+    return int((gained * (steps.true[1:] + steps.true[:-1])).sum()) / pairs
 
 
 def mann_whitney(mated: Similarities, nonmated: Similarities) -> float:

@@ -1,59 +1,11 @@
-"""Every picture against every other one: the table from which all verification rates follow."""
-
-from dataclasses import dataclass
+"""Every picture against every other one, every score kept."""
 
 import numpy as np
 import numpy.typing as npt
 
+from recognition.comparisons.scores import Scores
 from recognition.embeddings import Floats, people_of, unit_rows
 from recognition.errors import InputError
-
-Similarities = npt.NDArray[np.float32] | npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Scores:
-    """P mated and N non-mated comparisons, higher meaning more alike, and who took part.
-
-    Attributes:
-        mated: (P,) similarity of two pictures of one person.
-        nonmated: (N,) similarity of pictures of two people.
-        mated_person: (P,) the person of each mated pair, in 0 .. people - 1.
-        nonmated_persons: (N, 2) the two people of each non-mated pair.
-        people: how many people there are, also those without a mated pair.
-
-    Raises:
-        InputError: no pair of one kind, a score that is not finite, people that do not fit.
-    """
-
-    mated: Similarities
-    nonmated: Similarities
-    mated_person: npt.NDArray[np.int32]
-    nonmated_persons: npt.NDArray[np.int32]
-    people: int
-
-    def __post_init__(self) -> None:
-        for kind in ("mated", "nonmated"):
-            scores = getattr(self, kind)
-            if scores.ndim != 1 or not len(scores) or scores.dtype not in (np.float32, np.float64):
-                raise InputError(
-                    f"{kind} scores must be a flat, not empty array of float32 or float64, not "
-                    f"shape {scores.shape} of {scores.dtype}; compare at least 2 people, one of "
-                    "them with 2 pictures"
-                )
-            if not np.isfinite(scores).all():
-                raise InputError(
-                    f"{kind} scores must be finite, not NaN or infinite; count pictures that "
-                    "could not be embedded as failures instead of scoring them"
-                )
-        one, two = self.mated_person, self.nonmated_persons
-        fits = one.shape == self.mated.shape and two.shape == (len(self.nonmated), 2)
-        if not fits or min(one.min(), two.min()) < 0 or max(one.max(), two.max()) >= self.people:
-            raise InputError(
-                f"expected one person per mated and two per non-mated score, all below "
-                f"{self.people}; got shapes {one.shape} and {two.shape} for {len(self.mated)} and "
-                f"{len(self.nonmated)} scores; build Scores with compare_all"
-            )
 
 
 def compare_all(embeddings: npt.ArrayLike, labels: npt.ArrayLike) -> Scores:

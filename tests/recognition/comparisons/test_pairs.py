@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recognition import comparisons
 from recognition.comparisons import compare_all
+from recognition.comparisons import pairs as pairwise
 from recognition.embeddings import people_of, unit_rows
 from recognition.errors import InputError
 
@@ -57,7 +57,7 @@ def test_neither_order_nor_tiles_change_a_comparison(seed, tile):
     assert table(compare_all(rows[shuffle], labels[shuffle])) == table(whole)
     people = people_of(labels)
     order = np.argsort(people.codes, kind="stable")
-    tiled = comparisons._compare_sorted(
+    tiled = pairwise._compare_sorted(
         unit_rows(rows)[order], people.codes[order], people.pictures, tile
     )
     for field in dataclasses.fields(whole):
