@@ -8,13 +8,14 @@ from recognition.comparisons.scores import (
     accepted,
     threshold_allowing,
 )
-from recognition.comparisons.steps import Similarities, Steps, count_steps
+from recognition.comparisons.steps import Similarities, Stepped, Steps, count_steps
 
 __all__ = [
     "ScoreLists",
     "ScoreTable",
     "Scores",
     "Similarities",
+    "Stepped",
     "Steps",
     "accepted",
     "compare_all",

@@ -7,11 +7,11 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from recognition.comparisons.steps import Similarities, Steps, count_steps
+from recognition.comparisons.steps import Similarities, Stepped, Steps, count_steps
 from recognition.errors import InputError
 
 
-class ScoreTable(Protocol):
+class ScoreTable(Stepped, Protocol):
     """What verification rates are read from, however many comparisons there were.
 
     `Scores` and `ScoreLists` hold every score; a `Tally` holds all mated scores, the exact tail
@@ -26,11 +26,6 @@ class ScoreTable(Protocol):
     @property
     def nonmated_count(self) -> int:
         """N, the number of non-mated comparisons."""
-        ...
-
-    @property
-    def steps(self) -> Steps:
-        """What is accepted at each threshold."""
         ...
 
     def false_matches(self, threshold: float) -> int:

@@ -1,6 +1,6 @@
 """What is accepted at each threshold: all that a curve of error rates is made of."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,11 @@ class Steps(NamedTuple):
     complete: bool = True
 
     @property
+    def steps(self) -> "Steps":
+        """Itself: what reads the steps of a table takes them on their own, too."""
+        return self
+
+    @property
     def nonmated(self) -> int:
         """How many non-mated comparisons there are."""
         return int(self.false[-1])
@@ -47,6 +52,15 @@ class Steps(NamedTuple):
         """(T,) false non-match rates, descending from 1 to 0."""
         rates: Floats = (self.true[-1] - self.true) / self.true[-1]
         return rates
+
+
+class Stepped(Protocol):
+    """Whatever a curve of error rates can be read from: a table of scores, or steps alone."""
+
+    @property
+    def steps(self) -> Steps:
+        """What is accepted at each threshold."""
+        ...
 
 
 def count_steps(mated: Similarities, nonmated: Similarities) -> Steps:

@@ -1,8 +1,9 @@
-"""An interval for any number that is read from the corners of the error curve.
+"""Resamples of any number that is read from the steps of the error curve.
 
 In a resample that draws person i w_i times, a non-mated pair (i, j) counts w_i w_j times and a
 mated pair of person i w_i times, so a resample of the people is a table of steps like any other,
-and every metric of steps can be asked about it.
+and every metric of steps can be asked about it. Where nobody knows the people, comparisons are
+drawn instead: that takes them for independent, and the intervals are too narrow if they are not.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from recognition.comparisons.scores import Scores
+from recognition.comparisons.scores import ScoreLists, Scores
 from recognition.comparisons.steps import Floats, Steps
 from recognition.errors import InputError
 from recognition.metrics.resampling import draw
@@ -80,34 +81,51 @@ def _runs(
     return np.repeat(np.cumsum(new) - 1, sizes), lowest[last].astype(np.float64)
 
 
+def resampled_lists(steps: Steps, replicates: int, seed: int) -> Iterator[Steps]:
+    """Every step in resamples of the comparisons: P mated and N non-mated ones are drawn anew."""
+    random = np.random.default_rng(seed)
+    shares = (np.diff(steps.false) / steps.nonmated, np.diff(steps.true) / steps.mated)
+    for _ in range(replicates):
+        false, true = (
+            np.append(0, np.cumsum(random.multinomial(total, share)))
+            for total, share in zip((steps.nonmated, steps.mated), shares, strict=True)
+        )
+        yield Steps(steps.thresholds, false, true, steps.complete)
+
+
 def affordable(replicates: int, comparisons: int) -> int:
     """`replicates`, or fewer where there are many comparisons, but not below a hundred."""
     return min(replicates, max(LEAST, WORK // comparisons))
 
 
 def bootstrap(
-    scores: Scores,
+    scores: ScoreLists,
     metrics: Mapping[str, Callable[[Steps], float]],
     *,
     replicates: int = 1000,
     seed: int = 0,
 ) -> dict[str, Floats]:
-    """Each metric in each resample of the people, (B,) by its name.
+    """Each metric in each resample, (B,) by its name: of the people, where they are known.
 
     Args:
-        scores: all comparisons, with the people they are of.
-        metrics: functions of the corners of the curve.
+        scores: all comparisons. Of `Scores` the people are drawn, of mere lists the comparisons.
+        metrics: functions of the corners of the curve; of mere lists they get every step.
         replicates: how many resamples; those without pairs of each kind are dropped.
-        seed: equal seeds draw equal people.
+        seed: equal seeds draw alike.
 
     Raises:
         InputError: no resample had both mated and non-mated comparisons.
     """
+    resamples = (
+        CornerSampler(scores).resamples(replicates, seed)
+        if isinstance(scores, Scores)
+        else resampled_lists(scores.steps, replicates, seed)
+    )
     found: dict[str, list[float]] = {name: [] for name in metrics}
-    for steps in CornerSampler(scores).resamples(replicates, seed):
+    for steps in resamples:
         for name, metric in metrics.items():
             found[name].append(metric(steps))
-    if replicates < 1 or not all(found.values()):
+    if not all(found.values()):
         raise InputError(
             f"expected resamples with both mated and non-mated comparisons, but none of "
             f"{replicates} had them; add people, or resamples"

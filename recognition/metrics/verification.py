@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from recognition.comparisons import ScoreTable, Similarities, accepted, threshold_allowing
+from recognition.comparisons import ScoreTable, Similarities, Stepped, accepted, threshold_allowing
 from recognition.comparisons.steps import Floats
 from recognition.errors import InputError
 
@@ -167,7 +167,7 @@ class ErrorCurve:
         return ErrorCurve(self.thresholds[keep], self.fmr[keep], self.fnmr[keep])
 
 
-def error_curve(scores: ScoreTable) -> ErrorCurve:
+def error_curve(scores: Stepped) -> ErrorCurve:
     """(t, FMR(t), FNMR(t)) for every distinct score t: ROC and DET are two ways to draw it."""
     steps = scores.steps
     return ErrorCurve(steps.thresholds, steps.fmr, steps.fnmr)
@@ -182,7 +182,7 @@ class EqualErrorRate(NamedTuple):
     threshold: float
 
 
-def equal_error_rate(scores: ScoreTable) -> EqualErrorRate:
+def equal_error_rate(scores: Stepped) -> EqualErrorRate:
     """The rate at which FMR and FNMR meet, by the rule of FVC2000.
 
     t1 is the highest threshold with FNMR <= FMR and t2 the lowest with FNMR >= FMR, over all
@@ -210,7 +210,7 @@ def crossing(
     return t1 if total[t1] <= total[t2] else t2
 
 
-def area_under_curve(scores: ScoreTable) -> float:
+def area_under_curve(scores: Stepped) -> float:
     """P(u > v) + ½ P(u = v) for a mated u and a non-mated v: the area under the ROC curve.
 
     Exact where the steps are complete: the Mann-Whitney statistic with mid-ranks, counted in

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recognition.comparisons import Scores, compare_all
+from recognition.comparisons import ScoreLists, Scores, compare_all
 from recognition.errors import InputError
 from recognition.metrics.bootstrap import CornerSampler, affordable, bootstrap
 from recognition.metrics.resampling import draw
@@ -92,3 +92,13 @@ def test_no_resample_at_all_is_refused():
     scores = compare_all(np.eye(3), [0, 0, 1])
     with pytest.raises(InputError, match="none of 0 had them"):
         bootstrap(scores, {"mated": lambda steps: 1.0}, replicates=0)
+
+
+def test_lists_without_people_draw_their_comparisons():
+    random = np.random.default_rng(2)
+    lists = ScoreLists(random.normal(1, 1, 300), random.normal(size=500))
+    above_zero = (lists.steps.thresholds >= 0).sum() - 1
+    rate = bootstrap(lists, {"tar": lambda steps: 1 - steps.fnmr[above_zero]})["tar"]
+    share = (lists.mated >= 0).mean()
+    assert rate.mean() == pytest.approx(share, abs=3e-3)
+    assert rate.std() == pytest.approx((share * (1 - share) / 300) ** 0.5, rel=0.1)
