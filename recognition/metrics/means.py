@@ -1,0 +1,92 @@
+"""Means over comparisons, in resamples of the people or, where nobody knows them, of comparisons.
+
+A share of comparisons beyond a threshold, a cost per comparison, a moment of the scores: all are
+means, and a resample of the people weighs them by w_i (mated) and w_i w_j (non-mated).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from recognition.comparisons.scores import ScoreLists, Scores
+from recognition.comparisons.steps import Floats
+from recognition.errors import InputError
+from recognition.metrics.resampling import draw
+
+
+class MeanResamples(NamedTuple):
+    """(B, K) means of K values over the mated, and over the non-mated comparisons."""
+
+    mated: Floats
+    nonmated: Floats
+
+
+def resample_means(
+    scores: ScoreLists,
+    mated: npt.ArrayLike,
+    nonmated: npt.ArrayLike,
+    *,
+    replicates: int = 1000,
+    seed: int = 0,
+) -> MeanResamples:
+    """Means of `mated` (P, K) and `nonmated` (N, K) values in each resample.
+
+    Sums per person and per pair of people are made once; a resample is then a product with its
+    weights. Resamples without pairs of each kind are dropped.
+
+    Args:
+        scores: the comparisons that the values belong to, in the same order.
+        mated: K values for each mated comparison.
+        nonmated: K values for each non-mated comparison.
+        replicates: how many resamples.
+        seed: equal seeds draw equal people, here and in `bootstrap`.
+
+    Raises:
+        InputError: values that do not fit the comparisons, or no resample with both kinds.
+    """
+    u, v = np.asarray(mated, np.float64), np.asarray(nonmated, np.float64)
+    if u.ndim != 2 or v.ndim != 2 or len(u) != len(scores.mated) or len(v) != len(scores.nonmated):
+        raise InputError(
+            f"expected values of shape ({len(scores.mated)}, K) and ({len(scores.nonmated)}, K), "
+            f"got {u.shape} and {v.shape}; pass one row for each comparison"
+        )
+    if isinstance(scores, Scores):
+        return _of_people(scores, u, v, draw(scores.people, replicates, seed))
+    random = np.random.default_rng(seed)
+    return MeanResamples(*(_of_comparisons(x, replicates, random) for x in (u, v)))
+
+
+def _of_people(scores: Scores, u: Floats, v: Floats, weights: Floats) -> MeanResamples:
+    people = scores.people
+    one, two = scores.nonmated_persons.T
+
+    def own(values: Floats) -> Floats:
+        summed: Floats = np.bincount(scores.mated_person, values, people) @ weights
+        return summed
+
+    def between(values: Floats) -> Floats:
+        sums = sparse.coo_array((values, (one, two)), shape=(people, people)).tocsr()
+        summed: Floats = ((sums @ weights) * weights).sum(axis=0)
+        return summed
+
+    totals = own(np.ones(len(u))), between(np.ones(len(v)))
+    measured = (totals[0] > 0) & (totals[1] > 0)
+    if not measured.any():
+        raise InputError(
+            f"none of {weights.shape[1]} resamples had both mated and non-mated comparisons; add "
+            "people, or resamples"
+        )
+    sums = [own(column) for column in u.T], [between(column) for column in v.T]
+    return MeanResamples(
+        *((np.array(part) / total)[:, measured].T for part, total in zip(sums, totals, strict=True))
+    )
+
+
+def _of_comparisons(values: Floats, replicates: int, random: np.random.Generator) -> Floats:
+    """Means of values drawn anew; equal rows are drawn together."""
+    rows, counts = np.unique(values, axis=0, return_counts=True)
+    shares = counts / counts.sum()
+    drawn = (random.multinomial(len(values), shares) @ rows for _ in range(replicates))
+    return np.array(list(drawn)) / len(values)
