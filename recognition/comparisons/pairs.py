@@ -40,6 +40,51 @@ def compare_all(embeddings: npt.ArrayLike, labels: npt.ArrayLike) -> Scores:
     return _compare_sorted(unit[order], people.codes[order], people.pictures)
 
 
+def compare_pairs(
+    embeddings: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    first: npt.NDArray[np.int64],
+    second: npt.NDArray[np.int64],
+) -> Scores:
+    """cos(x_i, x_j) for the pairs of a list, each kind in the order of the list.
+
+    Args:
+        embeddings: (N, D), as for `compare_all`.
+        labels: (N,) the person on each picture: they say which pairs are mated.
+        first: (M,) rows of the embeddings.
+        second: (M,) rows, one for each of the first.
+
+    Raises:
+        InputError: embeddings or labels that cannot be used, rows that do not exist, no pair of
+            one kind.
+    """
+    unit = unit_rows(embeddings)
+    people = people_of(labels, len(unit))
+    both = np.stack([first, second])
+    if both.ndim != 2 or (both.size and not 0 <= both.min() <= both.max() < len(unit)):
+        raise InputError(
+            f"expected pairs of rows below {len(unit)}, got shape {both.shape} with rows up to "
+            f"{both.max(initial=0)}; make the list of pairs for these embeddings"
+        )
+    step = max(1, 2**21 // unit.shape[1])
+    cosines = np.concatenate(
+        [
+            np.einsum("ij,ij->i", unit[a], unit[b])
+            for a, b in (both[:, at : at + step] for at in range(0, both.shape[1], step))
+        ]
+        or [np.empty(0)]
+    ).astype(np.float32)
+    persons = people.codes[both].astype(np.int32)
+    mated = persons[0] == persons[1]
+    return Scores(
+        cosines[mated],
+        cosines[~mated],
+        persons[0, mated],
+        persons[:, ~mated].T,
+        len(people.names),
+    )
+
+
 def _compare_sorted(
     unit: Floats,
     codes: npt.NDArray[np.int64],
