@@ -6,12 +6,10 @@ ties count against the system, and what cannot be measured says so instead of be
 
 from recognition.metrics.angles import AngleStatistics, angle_statistics
 from recognition.metrics.identification import (
-    Candidates,
     OpenSetPoint,
     fnir,
     fnir_at_fpir,
     fpir,
-    pool,
     rank_one_rate,
 )
 from recognition.metrics.intervals import (
@@ -23,6 +21,7 @@ from recognition.metrics.intervals import (
     verification_intervals,
     wilson,
 )
+from recognition.metrics.searches import Searches, pool
 from recognition.metrics.verification import (
     EqualErrorRate,
     ErrorCurve,
@@ -38,13 +37,13 @@ from recognition.metrics.verification import (
 
 __all__ = [
     "AngleStatistics",
-    "Candidates",
     "EqualErrorRate",
     "ErrorCurve",
     "IdentificationIntervals",
     "Interval",
     "OpenSetPoint",
     "OperatingPoint",
+    "Searches",
     "VerificationIntervals",
     "angle_statistics",
     "area_under_curve",

@@ -1,15 +1,18 @@
-"""How far the numbers could be off: intervals that resample people, not pairs.
+"""How far the numbers could be off, by the method that the simulation of coverage keeps for each.
 
 All comparisons of one person rise and fall together, so pairs are not independent and intervals
-that treat them so are too narrow. Each resample draws as many people as there are, with
-replacement; everything of a person counts as often as the person is drawn, and thresholds are
-set anew. The interval holds the middle 95 % of the resamples.
+that treat them so are too narrow. There are two ways out, and both go by people:
 
-Where every resample agrees, as with no error seen at all, the interval has no width: that is no
-certainty, and `wilson` on the number of people says how little it is.
+* `CLUSTERED_WILSON` sums variances by person (`clustered`): for shares, TAR at a target FMR and
+  the EER. It covers as often as it says with 200 people, nearly so with 40, and stays wide where
+  no error was seen.
+* `PERSON_BOOTSTRAP` draws as many people as there are, with replacement; everything of a person
+  counts as often as the person is drawn, thresholds are set anew, and the interval holds the
+  middle 95 % of the resamples: for what has no such formula. Where every resample agrees it has no
+  width, which is no certainty, and with few errors it covers less often than it says.
 
-Source: Bolle, Ratha and Pankanti, Computer Vision and Image Understanding 93 (2004), the subsets
-bootstrap; Fogliato, Patil and Perona, arXiv:2306.01198.
+Source: Fogliato, Patil and Perona, arXiv:2306.01198; Bolle, Ratha and Pankanti, Computer Vision
+and Image Understanding 93 (2004), the subsets bootstrap; tests/benchmarks/coverage.py.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,43 +21,68 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm
 
-from recognition.comparisons import Scores
+from recognition.comparisons.scores import Scores
 from recognition.embeddings import people_of
 from recognition.errors import InputError
+from recognition.metrics.clustered import Clusters, PersonTally, share_interval
 from recognition.metrics.identification import Candidates, fnir_at_fpir
+from recognition.metrics.proportions import Interval, check_level, wilson
 from recognition.metrics.resampling import Floats, Resampled, draw
-from recognition.metrics.verification import ROUNDING, allowed_errors
+from recognition.metrics.verification import ROUNDING, equal_error_rate
 
+__all__ = [
+    "CLUSTERED_WILSON",
+    "PERSON_BOOTSTRAP",
+    "IdentificationIntervals",
+    "Interval",
+    "TallyIntervals",
+    "VerificationIntervals",
+    "identification_intervals",
+    "mean_interval",
+    "tally_intervals",
+    "verification_intervals",
+    "wilson",
+]
 
-class Interval(NamedTuple):
-    """Both ends belong to it."""
-
-    low: float
-    high: float
+CLUSTERED_WILSON = "person-clustered Wilson"
+PERSON_BOOTSTRAP = "person bootstrap"
 
 
 @dataclass(frozen=True)
 class VerificationIntervals:
     """Intervals of verification rates; None for a TAR at an FMR that cannot be measured.
 
-    `equal_error_rate_resamples` (B,) are the EERs behind their interval. For two models scored on
+    `methods` names how each was made, under "tar", "eer" and "auc".
+    `equal_error_rate_resamples` (B,) are EERs of resampled people. For two models scored on
     the same pictures with the same seed, resample b draws the same people: differences are paired.
     """
 
     tar: Mapping[float, Interval | None]
     equal_error_rate: Interval
     area_under_curve: Interval
+    methods: Mapping[str, str]
     equal_error_rate_resamples: Floats = field(repr=False, compare=False)
+
+
+class TallyIntervals(NamedTuple):
+    """Intervals from the tail of a large table; None where the tail does not reach."""
+
+    tar: Mapping[float, Interval | None]
+    equal_error_rate: Interval | None
+    methods: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class IdentificationIntervals:
-    """Intervals of identification rates; None for an FNIR at an FPIR that cannot be measured."""
+    """Intervals of identification rates; None for an FNIR at an FPIR that cannot be measured.
+
+    `methods` names how each was made, under "rank-one" and "fnir".
+    """
 
     rank_one_rate: Interval
     fnir: Mapping[float, Interval | None]
+    methods: Mapping[str, str]
 
 
 def verification_intervals(
@@ -67,17 +95,18 @@ def verification_intervals(
 ) -> VerificationIntervals:
     """Intervals of TAR at each target FMR, of the EER and of the AUC.
 
-    A non-mated pair of persons i and j counts w_i w_j times in a resample, a mated pair w_i
-    times. TAR and EER are exact in each resample; the AUC takes the order inside one of some 300
-    blocks of neighbouring scores from the whole sample.
+    TAR and EER have person-clustered Wilson intervals, in which the error of the threshold counts
+    too. The AUC has the person bootstrap: a non-mated pair of persons i and j counts w_i w_j
+    times in a resample, a mated pair w_i times; inside one of some 300 blocks of neighbouring
+    scores it takes the order from the whole sample.
 
     Args:
         scores: all comparisons, with the people they are of.
-        targets: FMRs; each is met anew in each resample.
+        targets: FMRs, at most which false matches are allowed.
         replicates: how many resamples. Those without a mated or a non-mated comparison, which
             only a handful of people can give, are dropped.
         seed: equal seeds give equal intervals.
-        level: the share of the resamples inside.
+        level: how often such intervals hold the true rate.
 
     Raises:
         InputError: options out of range, or too few people for any resample to count.
@@ -85,13 +114,30 @@ def verification_intervals(
     _check(replicates, level)
     resampled = Resampled(scores, draw(scores.people, replicates, seed))
     _require(resampled.weights.shape[1], replicates)
-    tar: dict[float, Interval | None] = {}
-    for target in targets:
-        resolved = allowed_errors(target, len(scores.nonmated)) >= 1
-        tar[target] = _middle(resampled.tar_at_fmr(target), level) if resolved else None
-    rates = resampled.equal_error_rate()
+    clusters = Clusters.of(scores)
+    tar = {target: clusters.tar(target, level=level) for target in targets}
+    equal = clusters.eer(level=level)
     area = _middle(resampled.area_under_curve(), level)
-    return VerificationIntervals(tar, _middle(rates, level), area, rates)
+    methods = {"tar": CLUSTERED_WILSON, "eer": CLUSTERED_WILSON, "auc": PERSON_BOOTSTRAP}
+    return VerificationIntervals(tar, equal, area, methods, resampled.equal_error_rate())
+
+
+def tally_intervals(
+    tally: PersonTally, targets: Sequence[float], *, level: float = 0.95
+) -> TallyIntervals:
+    """Intervals of TAR at each target FMR and of the EER, from the tail of a large table.
+
+    The same as `verification_intervals` gives where the tail holds twice the false matches that
+    a target allows; the ROC's slope is else taken over what it does hold.
+
+    Raises:
+        InputError: a level out of range, or people that do not fit the scores.
+    """
+    clusters = Clusters.of_tail(tally)
+    tar = {target: clusters.tar(target, level=level) for target in targets}
+    reached = clusters.knows(equal_error_rate(tally).threshold)
+    equal = clusters.eer(level=level) if reached else None
+    return TallyIntervals(tar, equal, {"tar": CLUSTERED_WILSON, "eer": CLUSTERED_WILSON})
 
 
 def identification_intervals(
@@ -104,9 +150,10 @@ def identification_intervals(
 ) -> IdentificationIntervals:
     """Intervals of the rank-one rate and of FNIR at each target FPIR.
 
-    The people on the probes are resampled, whoever is both enrolled and, in another gallery, a
-    stranger with one weight for both; the galleries stay as they are. Exact in each resample;
-    those without a mated or a non-mated search are dropped.
+    The rank-one rate has a person-clustered Wilson interval. For FNIR the people on the probes
+    are resampled, whoever is both enrolled and, in another gallery, a stranger with one weight
+    for both; the galleries stay as they are. Exact in each resample; those without a mated or a
+    non-mated search are dropped.
 
     Raises:
         InputError: no mated or no non-mated searches, options out of range, or too few people
@@ -130,8 +177,8 @@ def identification_intervals(
         thresholds = alarms.first_beyond(target * nonmated * ROUNDING)
         missed = (mated - hits.above(thresholds)) / mated
         fnir[target] = _middle(missed, level) if resolved[target] else None
-    rank_one = hits.above(np.full(len(mated), -np.inf)) / mated
-    return IdentificationIntervals(_middle(rank_one, level), fnir)
+    methods = {"rank-one": CLUSTERED_WILSON, "fnir": PERSON_BOOTSTRAP}
+    return IdentificationIntervals(share_interval(first, own, level=level), fnir, methods)
 
 
 class _Tail:
@@ -193,34 +240,6 @@ def mean_interval(
     return _middle(sums / (people.pictures @ weights), level)
 
 
-def wilson(successes: int, trials: int, level: float = 0.95) -> Interval:
-    """Wilson's score interval of a share of independent trials.
-
-    (p + z²/2n ± z √(p(1-p)/n + z²/4n²)) / (1 + z²/n). Comparisons that share people are not
-    independent; use it for people, or for one search per person.
-
-    Raises:
-        InputError: no trials, successes that are not among them, or a level out of range.
-
-    Source: Wilson, Journal of the American Statistical Association 22 (1927).
-
-    >>> wilson(0, 30)
-    Interval(low=0.0, high=0.1135)
-    """
-    _check(1, level)
-    if not 0 <= successes <= trials or not trials:
-        raise InputError(f"expected successes among trials, got {successes} of {trials}")
-    z2 = float(norm.ppf((1 + level) / 2)) ** 2
-    share = successes / trials
-    middle = share + z2 / (2 * trials)
-    reach = np.sqrt(z2 * (share * (1 - share) / trials + z2 / (4 * trials**2)))
-    scale = 1 + z2 / trials
-    # at the ends one bound is 0 or 1 by algebra, and only nearly so by rounding
-    low = 0.0 if not successes else float((middle - reach) / scale)
-    high = 1.0 if successes == trials else float((middle + reach) / scale)
-    return Interval(low, high)
-
-
 def _middle(replicates: Floats, level: float) -> Interval:
     """The central share of the resamples; ends are values that occurred."""
     outside = (1 - level) / 2
@@ -230,10 +249,10 @@ def _middle(replicates: Floats, level: float) -> Interval:
 
 
 def _check(replicates: int, level: float) -> None:
-    if replicates < 1 or not 0 < level < 1:
+    check_level(level)
+    if replicates < 1:
         raise InputError(
-            f"expected at least 1 resample and a level between 0 and 1, got {replicates} and "
-            f"{level}; the usual ones are 1000 and 0.95"
+            f"expected at least 1 resample, got {replicates}; the usual number is 1000"
         )
 
 

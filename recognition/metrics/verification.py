@@ -203,6 +203,8 @@ def crossing(
 
     Compared as whole numbers, FMR = false / nonmated against FNMR = 1 - true / mated.
     """
+    if mated * nonmated >= 2**62:  # beyond the products that int64 holds
+        false, true = false.astype(object), true.astype(object)
     excess = false * mated - (mated - true) * nonmated  # ∝ FMR - FNMR, never falls
     t1 = int(np.searchsorted(excess, 0))
     t2 = int(np.searchsorted(excess, 0, side="right")) - 1

@@ -9,9 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import norm
 
-MATED, NONMATED = "#1b7f79", "#c8553d"
+from recognition.report.axes import MATED, NONMATED, deviate_axes, shade_below
+
 LEAST_FMR, MOST_FMR = 5e-4, 0.6
-TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
+LEAST_FNMR, MOST_FNMR = 2e-3, 0.9
 
 
 def save_figures(results: Mapping[str, Any], folder: Path) -> None:
@@ -77,26 +78,11 @@ def det_figure(results: Mapping[str, Any]) -> Figure:
             label=f"{head['name']}  {run['estimates']['eer']['value']:.1%}",
         )
         lowest = min(lowest, 30 / counts["nonmated"])
-    _deviate_axes(panel, lowest)
-    panel.legend(title="equal error rate", frameon=False)
-    return figure
-
-
-def _deviate_axes(panel: Axes, trusted: float) -> None:
-    places = norm.ppf(TICKS)
-    names = [f"{tick * 100:g}" for tick in TICKS]
-    panel.set_xticks(places, names)
-    panel.set_yticks(places, names)
-    panel.set_xlim(norm.ppf(LEAST_FMR), norm.ppf(MOST_FMR))
-    panel.set_ylim(norm.ppf(2e-3), norm.ppf(0.9))
-    panel.plot([-4, 4], [-4, 4], color="0.8", linewidth=0.8, zorder=0)
-    if trusted > LEAST_FMR:
-        panel.axvspan(-4, norm.ppf(min(trusted, MOST_FMR)), color="0.93", zorder=0)
+    deviate_axes(panel, (LEAST_FMR, MOST_FMR), (LEAST_FNMR, MOST_FNMR))
+    if shade_below(panel, norm.ppf(lowest)):
         panel.text(
             0.01, 0.01, "fewer than 30\nfalse matches", transform=panel.transAxes,
             fontsize=8, color="0.45",
         )  # fmt: skip
-    panel.set_xlabel("false match rate, %")
-    panel.set_ylabel("false non-match rate, %")
-    panel.grid(color="0.92", linewidth=0.6)
-    panel.set_aspect("equal")
+    panel.legend(title="equal error rate", frameon=False)
+    return figure

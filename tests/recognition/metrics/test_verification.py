@@ -4,7 +4,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from recognition.comparisons import Scores
+from recognition.comparisons import Scores, Steps
 from recognition.errors import InputError
 from recognition.metrics import verification as v
 
@@ -215,3 +215,17 @@ def test_a_thinned_curve_has_only_steps_of_the_exact_one_and_both_ends(points, s
 def test_a_curve_of_one_point_is_refused():
     with pytest.raises(InputError, match="at least 2 points"):
         v.error_curve(scores_of([1], [0])).thinned(1)
+
+
+def test_rates_of_more_pairs_than_int64_holds():
+    huge = 2**33
+    steps = Steps(
+        np.array([3.0, 2.0, 1.0, 0.0]),
+        np.array([0, huge // 8, huge // 2, huge]),
+        np.array([0, huge // 2, 7 * huge // 8, huge]),
+    )
+    rate = v.equal_error_rate(steps)
+    assert (rate.low, rate.high, rate.threshold) == (0.125, 0.5, 1.0)
+    assert v.area_under_curve(steps) == pytest.approx(
+        np.trapezoid(steps.true, steps.false) / huge**2
+    )

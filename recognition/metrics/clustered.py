@@ -1,0 +1,390 @@
+"""Wilson intervals for comparisons that share people: what they are worth, told by the people.
+
+All comparisons of one person rise and fall together. The variance of a rate p is therefore summed
+by person, and the rate is given Wilson's interval for n = p (1 - p) / Var trials, as many
+independent ones as would leave it as unsure. With E_i errors among the m_i comparisons of person i
+
+    FNMR  Var = Σ_i (E_i - p m_i)² / (Σ_i m_i)²
+    FMR   Var = [Σ_i (E_i - p M_i)² - Σ_{i<j} (e_ij - p m_ij)²] / M²
+
+where person i takes part in M_i of all M non-mated comparisons, and the persons i and j meet m_ij
+times: each such pair is in the sums of both, and is taken out once.
+
+A rate at a threshold that was itself estimated moves with the threshold. To first order it is a
+sum over people too: TAR at a target FMR errs by FNMR's error plus the slope dTAR / dFMR of the
+ROC times FMR's, the EER by FNMR's and FMR's error in the proportion 1 : slope. The variance of
+that sum takes the place of Var.
+
+Conventions; the first is kept because intervals then cover better (tests/benchmarks):
+
+* Var is multiplied by C / (C - 1) for C people, and z is the quantile of Student's t with
+  2 / (Σ I_i⁴ / (Σ I_i²)² - 1 / C) degrees of freedom, at most C - 1, where person i has moved the
+  rate by I_i: where few people make all errors, Var is itself hardly known (Satterthwaite).
+* Var is never taken below that of independent comparisons, which the subtraction could give.
+* Where no comparison erred, or all did, Var says nothing about how errors cluster. The rate is
+  then that of independent people (FNMR, TAR, EER) or pairs of people (FMR), which is cautious.
+* A single person is one trial.
+
+Sources: Fogliato, Patil and Perona, Confidence Intervals for Error Rates in 1:1 Matching Tasks,
+IJCV 132 (2024), arXiv:2306.01198; Satterthwaite, Biometrics Bulletin 2 (1946); for a quantile
+and what is read at it, Shorack and Wellner, Empirical Processes (1986), chapter 18.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from recognition.comparisons.scores import Scores, ScoreTable, accepted
+from recognition.comparisons.steps import Counts, Floats, Similarities
+from recognition.errors import InputError
+from recognition.metrics.proportions import Interval, check_level, wilson_share
+from recognition.metrics.verification import equal_error_rate, tar_at_fmr
+
+People = npt.NDArray[np.int32] | npt.NDArray[np.int64]
+
+# ROC slopes are taken between FMR / window and FMR * window: measured, see tests/benchmarks
+TAR_WINDOW = 2.0
+EER_WINDOW = 4.0
+
+
+class PersonTally(ScoreTable, Protocol):
+    """What a table of every picture against every other has to know for intervals by person.
+
+    Attributes:
+        mated_person: (P,) the person of each mated pair, in 0 .. C - 1.
+        tail: (K,) the highest non-mated scores, descending; all there are above the lowest.
+        tail_persons: (K, 2) the two people of each.
+        pictures: (C,) how many pictures each person has.
+    """
+
+    @property
+    def mated_person(self) -> People: ...
+    @property
+    def tail(self) -> Similarities: ...
+    @property
+    def tail_persons(self) -> People: ...
+    @property
+    def pictures(self) -> npt.NDArray[np.int64]: ...
+
+
+@dataclass(frozen=True)
+class Meetings:
+    """How often people were compared with each other.
+
+    Attributes:
+        of: (C,) M_i, the non-mated comparisons person i takes part in.
+        total: M, all of them.
+        squares: Σ_{i<j} m_ij².
+        between: (K, 2) pairs of people -> (K,) m_ij.
+    """
+
+    of: Floats
+    total: int
+    squares: float
+    between: Callable[[People], Floats]
+
+    @classmethod
+    def complete(cls, pictures: npt.NDArray[np.integer]) -> "Meetings":
+        """Every picture against every picture of everybody else: m_ij = n_i n_j.
+
+        Raises:
+            InputError: pictures of fewer than two people.
+        """
+        n = np.asarray(pictures, np.float64)
+        if n.ndim != 1 or (n > 0).sum() < 2 or n.min() < 0:
+            raise InputError(
+                f"expected pictures of at least 2 people, got {pictures!r}; without two there "
+                "are no non-mated comparisons"
+            )
+        square = n**2
+
+        def between(persons: People) -> Floats:
+            one, two = n[persons].T
+            met: Floats = one * two
+            return met
+
+        return cls(
+            of=n * (n.sum() - n),
+            total=int((n.sum() ** 2 - square.sum()) / 2),
+            squares=float((square.sum() ** 2 - (square**2).sum()) / 2),
+            between=between,
+        )
+
+    @classmethod
+    def counted(cls, persons: People, people: int) -> "Meetings":
+        """As often as the rows of `persons` (M, 2) say, in whichever order the two stand."""
+        codes, met = np.unique(_codes(persons, people), return_counts=True)
+
+        def between(asked: People) -> Floats:
+            found: Floats = met[np.searchsorted(codes, _codes(asked, people))].astype(np.float64)
+            return found
+
+        of = np.bincount(persons.ravel(), minlength=people).astype(np.float64)
+        return cls(of, len(persons), float((met.astype(np.float64) ** 2).sum()), between)
+
+
+def _codes(persons: People, people: int) -> npt.NDArray[np.int64]:
+    one, two = persons.T.astype(np.int64)
+    codes: npt.NDArray[np.int64] = np.minimum(one, two) * people + np.maximum(one, two)
+    return codes
+
+
+@dataclass(frozen=True)
+class _Influence:
+    """What moved a rate: each person, pairs of people, and chance had comparisons no people."""
+
+    persons: Floats  # (C,) how far each has moved it
+    pairs: float  # Σ_{i<j} squared, of how far each pair has: both persons' shares hold it
+    independent: float  # the variance, had all comparisons been independent
+
+    def plus(self, other: "_Influence", factor: float) -> "_Influence":
+        """This and `factor` times the other."""
+        return _Influence(
+            self.persons + factor * other.persons,
+            self.pairs + factor**2 * other.pairs,
+            self.independent + factor**2 * other.independent,
+        )
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Comparisons by person: the intervals of all rates that clusters of them allow.
+
+    Attributes:
+        table: the scores themselves.
+        mated_person: (P,) the person of each mated pair.
+        high: (K,) the non-mated scores that are known one by one.
+        high_persons: (K, 2) the people of each.
+        meetings: how often people were compared.
+    """
+
+    table: ScoreTable
+    mated_person: People
+    high: Similarities
+    high_persons: People
+    meetings: Meetings
+
+    @classmethod
+    def of(cls, scores: Scores) -> "Clusters":
+        """Of any comparisons whose people are known: they are counted.
+
+        >>> from recognition.comparisons.pairs import compare_all
+        >>> turned = [[1, 0], [1, 1], [0, 1], [1, 2], [-1, 0], [-1, 1]]
+        >>> clusters = Clusters.of(compare_all(turned, ["ann", "ann", "bob", "bob", "cy", "cy"]))
+        >>> clusters.fmr(0.7)  # 3 of 12
+        Interval(low=0.0319, high=0.7715)
+        """
+        meetings = Meetings.counted(scores.nonmated_persons, scores.people)
+        return cls(scores, scores.mated_person, scores.nonmated, scores.nonmated_persons, meetings)
+
+    @classmethod
+    def of_tail(cls, tally: PersonTally) -> "Clusters":
+        """Of every picture against every other, with only the highest non-mated pairs kept.
+
+        Takes O(K + C) for a tail of K pairs of C people.
+
+        Raises:
+            InputError: a tail without its people, or pictures that give another number of
+                non-mated comparisons.
+        """
+        meetings = Meetings.complete(tally.pictures)
+        shapes = (tally.tail_persons.shape, tally.mated_person.shape)
+        if meetings.total != tally.nonmated_count or shapes != (
+            (len(tally.tail), 2),
+            tally.mated.shape,
+        ):
+            raise InputError(
+                f"expected {meetings.total} non-mated comparisons, as so many pictures give, and "
+                f"people for all {len(tally.tail)} tail and {len(tally.mated)} mated scores; got "
+                f"{tally.nonmated_count} and shapes {shapes}; count pictures and people anew"
+            )
+        return cls(tally, tally.mated_person, tally.tail, tally.tail_persons, meetings)
+
+    @property
+    def people(self) -> int:
+        """C, also those without a comparison."""
+        return len(self.meetings.of)
+
+    def knows(self, threshold: float) -> bool:
+        """Whether the people of all non-mated comparisons at or above the threshold are known."""
+        if self._reach > self.meetings.total:
+            return True
+        return len(self.high) > 0 and threshold > float(self.high.min())  # ties may be cut there
+
+    def fnmr(self, threshold: float, *, level: float = 0.95) -> Interval:
+        """Interval of FNMR(t), t not chosen by these scores.
+
+        Raises:
+            InputError: a threshold that is NaN, or a level out of range.
+        """
+        accepted(self.table.mated[:0], threshold)  # refuses NaN
+        missed = self.table.mated < np.float64(threshold)
+        return share_interval(missed, self.mated_person, level=level)
+
+    def fmr(self, threshold: float, *, level: float = 0.95) -> Interval:
+        """Interval of FMR(t), t not chosen by these scores.
+
+        Without a false match, that of none among the pairs of people that met, which lie between
+        the comparisons and the people in number.
+
+        Raises:
+            InputError: a threshold that is NaN, or below the known tail; a level out of range.
+        """
+        persons = self._matched(threshold)
+        share, met = len(persons) / self.meetings.total, self.meetings
+        if share in (0, 1):
+            # Kish: (Σ m)² / Σ m² is the number of pairs of people, if all meet equally often
+            return wilson_share(share, met.total**2 / met.squares, level)
+        return _wilson(share, self._fmr(persons), int(np.count_nonzero(met.of)), level)
+
+    def tar(self, target: float, *, level: float = 0.95) -> Interval | None:
+        """Interval of TAR at a target FMR, whose threshold these scores have set.
+
+        None where not even one false match is allowed, or where the tail ends above the threshold.
+
+        Raises:
+            InputError: a target that is no rate, or a level out of range.
+        """
+        check_level(level)
+        point = tar_at_fmr(self.table, target)
+        if not point.resolved or point.allowed >= self._reach:
+            return None
+        fnmr = _influence(self._missed(point.threshold), self._tried)
+        fmr = self._fmr(self._matched(point.threshold))
+        slope = self._slope(point.allowed, TAR_WINDOW)
+        return _by_person(point.tar, fnmr.plus(fmr, slope), self._tried, level)
+
+    def eer(self, *, level: float = 0.95) -> Interval:
+        """Interval of the EER.
+
+        Raises:
+            InputError: its threshold is below the known tail, or a level out of range.
+        """
+        check_level(level)
+        point = equal_error_rate(self.table)
+        missed, persons = self._missed(point.threshold), self._matched(point.threshold)
+        # around fewer false matches than one missed pair is worth, the slope would be chance
+        errors = max(len(persons), round(self.meetings.total / len(self.mated_person)))
+        slope = self._slope(errors, EER_WINDOW)
+        both = _influence(missed, self._tried).plus(self._fmr(persons), slope)
+        return _by_person(point.rate, both, self._tried, level, scale=1 / (1 + slope))
+
+    @property
+    def _reach(self) -> int:
+        """The number of false matches that are already too many to be known one by one."""
+        whole = len(self.high) == self.meetings.total
+        return len(self.high) + whole
+
+    @cached_property
+    def _tried(self) -> Counts:
+        """(C,) m_i."""
+        return np.bincount(self.mated_person, minlength=self.people)
+
+    def _missed(self, threshold: float) -> Counts:
+        """(C,) E_i of the mated comparisons."""
+        below = self.table.mated < np.float64(threshold)
+        return np.bincount(self.mated_person[below], minlength=self.people)
+
+    def _matched(self, threshold: float) -> People:
+        """(K, 2) the people of the false matches."""
+        accepted(self.high[:0], threshold)
+        if not self.knows(threshold):
+            raise InputError(
+                f"expected a threshold above {self.high.min() if len(self.high) else np.inf}, "
+                f"where the tail of {len(self.high)} non-mated scores ends, got {threshold}; "
+                "keep a longer tail"
+            )
+        return self.high_persons[self.high >= np.float64(threshold)]
+
+    def _fmr(self, persons: People) -> _Influence:
+        met = self.meetings
+        share = len(persons) / met.total
+        errors = np.bincount(persons.ravel(), minlength=self.people)
+        codes, pair_errors = np.unique(_codes(persons, self.people), return_counts=True)
+        often = met.between(np.stack(np.divmod(codes, self.people), axis=1))
+        # pairs of people without a false match are in the last term only
+        pairs = (pair_errors * (pair_errors - 2 * share * often)).sum() + share**2 * met.squares
+        return _Influence(
+            (errors - share * met.of) / met.total,
+            float(pairs / met.total**2),
+            share * (1 - share) / met.total,
+        )
+
+    def _slope(self, errors: int, window: float) -> float:
+        """The rise of TAR per FMR around so many false matches, the window doubled until it meets some."""
+        while True:
+            ends = (min(self.meetings.total, int(errors * window)), int(errors / window))
+            low, high = (self.table.threshold_allowing(end) for end in ends)
+            false = self.table.false_matches(low) - self.table.false_matches(high)
+            if false:
+                mated = self.table.mated
+                true = accepted(mated, low) - accepted(mated, high)
+                return (true / len(mated)) / (false / self.meetings.total)
+            window *= 2
+
+
+def share_interval(
+    successes: npt.NDArray[np.bool_], persons: People, *, level: float = 0.95
+) -> Interval:
+    """Interval of a share of trials each of which is of one person: FNMR, a rank-one rate, ...
+
+    Args:
+        successes: (N,) the trials counted.
+        persons: (N,) the person of each, whole numbers from 0.
+        level: how often such intervals hold the true share.
+
+    Raises:
+        InputError: no trials, another number of persons, or a level out of range.
+
+    >>> share_interval(np.array([True, True, False, False]), np.array([0, 0, 1, 1]))
+    Interval(low=0.0015, high=0.9985)
+    """
+    if successes.shape != persons.shape or not len(successes):
+        raise InputError(
+            f"expected one person for each of some trials, got shapes {successes.shape} and "
+            f"{persons.shape}; leave out what was not tried"
+        )
+    tried = np.bincount(persons)
+    moved = _influence(np.bincount(persons[successes], minlength=len(tried)), tried)
+    return _by_person(float(successes.mean()), moved, tried, level)
+
+
+def _influence(errors: Counts, tried: Counts) -> _Influence:
+    """Of people on a share of trials that are each of one person."""
+    total = tried.sum()
+    share = errors.sum() / total
+    return _Influence((errors - share * tried) / total, 0.0, share * (1 - share) / total)
+
+
+def _by_person(
+    share: float, moved: _Influence, tried: Counts, level: float, scale: float = 1.0
+) -> Interval:
+    people = int(np.count_nonzero(tried))
+    if share in (0, 1) or people == 1:
+        return wilson_share(share, people, level)
+    return _wilson(share, moved, people, level, scale)
+
+
+def _wilson(
+    share: float, moved: _Influence, people: int, level: float, scale: float = 1.0
+) -> Interval:
+    squares = moved.persons**2
+    clustered = (squares.sum() - moved.pairs) * people / (people - 1)
+    variance = scale**2 * max(clustered, moved.independent)
+    if not variance:  # all scores tie: an EER of a half that no comparison has moved
+        return wilson_share(share, people, level)
+    freedom = _freedom(squares, people)
+    return wilson_share(share, share * (1 - share) / variance, level, freedom=freedom)
+
+
+def _freedom(squares: Floats, people: int) -> float:
+    """2 / (Σ I_i⁴ / (Σ I_i²)² - 1 / C), from 1 to C - 1."""
+    whole = squares.sum()
+    if not whole:
+        return people - 1.0
+    excess = float((squares**2).sum() / whole**2) - 1 / people
+    return min(people - 1.0, max(1.0, 2 / max(excess, 1 / people)))

@@ -1,0 +1,51 @@
+"""What figures of error rates have in common: normal-deviate axes, and grey for too few errors."""
+
+from matplotlib.axes import Axes
+from scipy.stats import norm
+
+MATED, NONMATED = "#1b7f79", "#c8553d"
+GRID, DOUBT = "0.92", "0.93"
+TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.95, 0.99)
+FAR_TICKS = (1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99)
+FAR = 4e-4  # below it the ticks of small rates would run into each other
+BEYOND = 8.0  # in normal deviates: outside of every figure
+
+
+def deviate_axes(panel: Axes, fmr: tuple[float, float], fnmr: tuple[float, float]) -> None:
+    """Make `panel` a DET plot: Φ⁻¹(FMR) to the right, Φ⁻¹(FNMR) upwards, ticks in percent.
+
+    Curves go into it as `norm.ppf` of the rates; `fmr` and `fnmr` are the least and the largest
+    rate to show.
+
+    Source: Martin et al., The DET curve in assessment of detection task performance,
+    Eurospeech 1997.
+    """
+    for axis, (least, most) in ((panel.xaxis, fmr), (panel.yaxis, fnmr)):
+        ticks = [tick for tick in _ticks(least) if least <= tick <= most]
+        axis.set_ticks(norm.ppf(ticks), [f"{tick * 100:g}" for tick in ticks])
+    panel.set_xlim(norm.ppf(fmr[0]), norm.ppf(fmr[1]))
+    panel.set_ylim(norm.ppf(fnmr[0]), norm.ppf(fnmr[1]))
+    panel.plot([-BEYOND, BEYOND], [-BEYOND, BEYOND], color="0.8", linewidth=0.8, zorder=0)
+    panel.set_xlabel("false match rate, %")
+    panel.set_ylabel("false non-match rate, %")
+    panel.grid(color=GRID, linewidth=0.6)
+    panel.set_aspect("equal")
+
+
+def _ticks(least: float) -> tuple[float, ...]:
+    return TICKS if least >= FAR else FAR_TICKS
+
+
+def shade_below(panel: Axes, trusted: float, label: str | None = None) -> bool:
+    """Lay grey under what is left of `trusted`, in units of the axis; whether any of it is seen.
+
+    Rates below 30 / N rest on fewer than 30 errors.
+
+    Source: Doddington et al., Speech Communication 31 (2000), the rule of 30.
+    """
+    left, right = panel.get_xlim()
+    if trusted <= left:
+        return False
+    panel.axvspan(left, min(trusted, right), color=DOUBT, zorder=0, label=label)
+    panel.set_xlim(left, right)
+    return True
