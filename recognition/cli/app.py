@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from recognition.cli.compare import compare
+from recognition.cli.evaluate import evaluate
 
 app = typer.Typer(
     name="recognition",
@@ -15,6 +16,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(compare)
+app.command()(evaluate)
 
 
 def _version(wanted: bool) -> None:

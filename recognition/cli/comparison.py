@@ -2,8 +2,6 @@
 
 import json
 import logging
-import shlex
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +13,7 @@ from typing import Any
 import typer
 
 from recognition.backbones.registry import find_backbone
-from recognition.cli.console import bar, counter, show_tables
+from recognition.cli.console import bar, command_line, counter, show_tables
 from recognition.datasets.drawn import draw_faces
 from recognition.datasets.fetchers import fetch_lfw, fetch_olivetti
 from recognition.datasets.folder import read_folder
@@ -127,7 +125,7 @@ def run_comparison(source: Data, plan: Plan, folder: Path, *, as_json: bool) -> 
             save_weights(run, trained, partial / "weights", plan.recipe)
             runs.append(run)
         seconds = time.perf_counter() - start
-        results = describe(runs, plan, list(data.values()), command=_command(), seconds=seconds)
+        results = describe(runs, plan, list(data.values()), command=command_line(), seconds=seconds)
         text = json.dumps(results, indent=1, allow_nan=False)
         (partial / "results.json").write_text(text + "\n", encoding="utf-8")
         (partial / "table.md").write_text(markdown(results), encoding="utf-8")
@@ -146,10 +144,6 @@ def run_comparison(source: Data, plan: Plan, folder: Path, *, as_json: bool) -> 
         typer.echo(line)
 
 
-def _command() -> str:
-    return shlex.join(["recognition", *sys.argv[1:]])
-
-
 @contextmanager
 def _logged(file: Path) -> Iterator[None]:
     handler = logging.FileHandler(file, encoding="utf-8")
@@ -158,7 +152,7 @@ def _logged(file: Path) -> Iterator[None]:
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     try:
-        log.info("%s", _command())
+        log.info("%s", command_line())
         yield
     finally:
         log.removeHandler(handler)

@@ -1,5 +1,6 @@
 """What a person at a terminal sees: bars, tables, and one sentence when something is wrong."""
 
+import shlex
 import signal
 import sys
 import threading
@@ -79,13 +80,19 @@ def _bar(what: str, total: int | None) -> "tqdm[Any]":
         file=sys.stderr,
         mininterval=10 if quiet else 0.1,
         maxinterval=60 if quiet else 10,
+        delay=1,  # what is over in a second needs no bar
         dynamic_ncols=not quiet,
     )
 
 
+def command_line() -> str:
+    """What was typed, as one would type it again."""
+    return shlex.join(["recognition", *sys.argv[1:]])
+
+
 def show_tables(tables: Sequence[Table]) -> None:
     """Print tables that fit 80 columns, each cell's interval on a line of its own."""
-    console = Console()
+    console = Console(markup=False, emoji=False)  # names come from files: they are no markup
     for table in tables:
         drawn = RichTable(
             title=table.title,

@@ -1,0 +1,119 @@
+"""`recognition evaluate`: what embeddings are worth on people never seen in training."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from recognition.cli.console import spoken_errors
+
+
+def evaluate(
+    embeddings: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Embeddings with labels and, if there are any, ids: .npz, .safetensors or "
+            ".parquet with columns of these names, or .npy beside a .csv of the same name."
+        ),
+    ] = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(
+            help="Judge these pairs only: LFW's pairs.txt, or CSV with the columns id1, id2 and, "
+            "if wanted, mated and fold. Accuracy is measured with the file's own folds."
+        ),
+    ] = None,
+    scores: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Ready-made scores instead of embeddings: a CSV with the columns score and mated, "
+            "or a score file of bob. Two lists of numbers: give the mated one first, then repeat "
+            "the option for the non-mated one. NaN counts as a failure to acquire."
+        ),
+    ] = None,
+    distances: Annotated[
+        bool, typer.Option("--distances", help="The scores are distances: low is alike.")
+    ] = False,
+    compare: Annotated[
+        Path | None,
+        typer.Option(help="A second model's embeddings of the same pictures, told apart by id."),
+    ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(help="A column of the file, e.g. sex: rates of each group at one threshold."),
+    ] = None,
+    fmr: Annotated[
+        list[float] | None,
+        typer.Option(
+            help="A false match rate to report at; repeat for more.  [default: 0.1, 0.01, ... to "
+            "the first that cannot be measured]"
+        ),
+    ] = None,
+    fpir: Annotated[
+        list[float] | None,
+        typer.Option(help="A false alarm rate of search to report at.  [default: 0.1, 0.01]"),
+    ] = None,
+    threshold: Annotated[
+        list[float] | None,
+        typer.Option(help="A threshold of your own to report both error rates at; repeatable."),
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A part to do, instead of all: verification, identification, retrieval, "
+            "thresholds or calibration; repeatable."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the resampling and of who is enrolled.")] = 0,
+    resamples: Annotated[
+        int, typer.Option(min=20, help="Resamples of the people behind each interval.")
+    ] = 1000,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            help="With a hundred thousand pictures and more: a file that the comparison of all "
+            "pairs is saved in as it goes, and goes on from when it is started again."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The run folder.  [default: runs/NAME-DATE-TIME]")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print results.json instead of tables.")
+    ] = False,
+) -> None:
+    """Say what embeddings are worth on people never seen in training, with 95 % intervals.
+
+    Verification over all pairs, identification of people who are enrolled and rejection of those
+    who are not, retrieval, thresholds and how they carry over to other people, calibration.
+    Pictures that could not be embedded (NaN or all zeros) count as failures.
+
+    Prints tables and writes a run folder: results.json, table.md and figures.
+
+    \b
+    recognition evaluate faces.npz
+    recognition evaluate faces.npz --pairs pairs.txt
+    recognition evaluate faces.npz --compare other.npz
+    recognition evaluate faces.npz --group sex
+    recognition evaluate --scores scores.csv
+    recognition evaluate --scores mated.txt --scores nonmated.txt
+    """  # noqa: D301 \b keeps the lines apart
+    with spoken_errors():
+        from recognition.cli.evaluation import Asked, run_evaluation
+        from recognition.evaluation.options import PARTS, Options, known_part
+
+        options = Options(
+            fmr=tuple(fmr or ()),
+            fpir=tuple(fpir or ()) or Options.fpir,
+            thresholds=tuple(threshold or ()),
+            replicates=resamples,
+            seed=seed,
+            parts=tuple(known_part(name) for name in only or PARTS),
+        )
+        asked = Asked(
+            embeddings, pairs, tuple(scores or ()), distances, compare, group, checkpoint, options
+        )
+        moment = datetime.now().strftime("%Y%m%d-%H%M%S")
+        folder = Path("runs", f"{asked.name}-{moment}") if out is None else out
+        run_evaluation(asked, folder, as_json=as_json)
