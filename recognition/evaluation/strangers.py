@@ -8,10 +8,11 @@ import numpy.typing as npt
 
 from recognition.comparisons import compare_all
 from recognition.evaluation.estimates import Estimate, at_point
+from recognition.evaluation.identification import search_halves
 from recognition.metrics import (
-    Candidates,
     EqualErrorRate,
     ErrorCurve,
+    Searches,
     angle_statistics,
     area_under_curve,
     equal_error_rate,
@@ -19,13 +20,11 @@ from recognition.metrics import (
     fnir_at_fpir,
     identification_intervals,
     mean_interval,
-    pool,
     rank_one_rate,
     tar_at_fmr,
     verification_intervals,
 )
 from recognition.protocols import open_set_split
-from recognition.search import search_people
 
 FMR_TARGETS = (1e-1, 1e-2, 1e-3)
 FPIR_TARGETS = (1e-2, 1e-1)
@@ -91,8 +90,8 @@ def evaluate_strangers(
     for target in FMR_TARGETS:
         point = tar_at_fmr(scores, target)
         estimates[f"tar@fmr={target:g}"] = at_point(point, point.tar, intervals.tar[target])
-    candidates = _search_both_halves(embeddings, labels, seed, enrolled_pictures)
-    estimates |= _identification(candidates, replicates, seed)
+    halves = open_set_split(labels, enrolled_pictures=enrolled_pictures, seed=seed)
+    estimates |= _identification(search_halves(embeddings, labels, halves), replicates, seed)
     angles = angle_statistics(embeddings, labels)
     estimates["intra"] = Estimate(
         angles.intra,
@@ -119,39 +118,19 @@ def evaluate_strangers(
     )
 
 
-def _search_both_halves(
-    embeddings: npt.NDArray[np.generic],
-    labels: npt.NDArray[np.generic],
-    seed: int,
-    enrolled_pictures: int,
-) -> Candidates:
-    halves = open_set_split(labels, enrolled_pictures=enrolled_pictures, seed=seed)
-    return pool(
-        [
-            search_people(embeddings[known], labels[known], embeddings[probes], labels[probes])
-            for known, probes in halves
-        ]
-    )
-
-
-def _identification(candidates: Candidates, replicates: int, seed: int) -> dict[str, Estimate]:
-    intervals = identification_intervals(candidates, FPIR_TARGETS, replicates=replicates, seed=seed)
+def _identification(searches: Searches, replicates: int, seed: int) -> dict[str, Estimate]:
+    intervals = identification_intervals(searches, FPIR_TARGETS, replicates=replicates, seed=seed)
     estimates = {
         "rank1": Estimate(
-            rank_one_rate(candidates),
+            rank_one_rate(searches),
             *intervals.rank_one_rate,
-            counts={"mated": int(candidates.mated.sum()), "enrolled": _enrolled(candidates)},
+            counts={"mated": int(searches.mated.sum()), "enrolled": searches.largest_gallery},
         )
     }
     for target in FPIR_TARGETS:
-        point = fnir_at_fpir(candidates, target)
+        point = fnir_at_fpir(searches, target)
         estimates[f"fnir@fpir={target:g}"] = at_point(point, point.fnir, intervals.fnir[target])
     return estimates
-
-
-def _enrolled(candidates: Candidates) -> int:
-    """People in the larger gallery."""
-    return int(candidates.scores.shape[1])
 
 
 def class_angles(

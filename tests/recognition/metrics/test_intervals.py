@@ -1,7 +1,9 @@
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from clusters import Tally
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,8 +20,10 @@ from recognition.metrics import (
     verification_intervals,
     wilson,
 )
-from recognition.metrics.identification import Candidates
+from recognition.metrics.clustered import Clusters, share_interval
+from recognition.metrics.intervals import CLUSTERED_WILSON, PERSON_BOOTSTRAP, tally_intervals
 from recognition.metrics.resampling import Resampled, draw
+from recognition.metrics.searches import Searches, pool, tabulate
 
 TARGETS = [0.0, 0.01, 0.1, 1 / 3, 0.5, 1.0]
 
@@ -145,7 +149,7 @@ def test_equal_seeds_give_equal_intervals():
     assert (one.equal_error_rate_resamples == two.equal_error_rate_resamples).all()
     assert len(one.equal_error_rate_resamples) == 60
     other = verification_intervals(scores, [0.1], replicates=60, seed=5)
-    assert one.area_under_curve != other.area_under_curve
+    assert (one.equal_error_rate_resamples != other.equal_error_rate_resamples).any()
     wider = verification_intervals(scores, [0.1], replicates=60, seed=4, level=0.99)
     assert wider.equal_error_rate.low <= one.equal_error_rate.low
     assert wider.equal_error_rate.high >= one.equal_error_rate.high
@@ -160,13 +164,46 @@ def test_what_cannot_be_measured_has_no_interval():
 
 def test_options_that_measure_nothing_are_refused():
     scores = some_scores(0, 8, 50, 900)
-    for options in ({"replicates": 0}, {"level": 1.0}, {"level": 0.0}):
-        with pytest.raises(InputError, match="at least 1 resample"):
+    for options, says in (
+        ({"replicates": 0}, "at least 1 resample"),
+        ({"level": 1.0}, "level between 0 and 1"),
+        ({"level": 0.0}, "level between 0 and 1"),
+    ):
+        with pytest.raises(InputError, match=says):
             verification_intervals(scores, [], **options)
     two = some_scores(0, 2, 3, 3)
     empty = next(s for s in range(99) if not (draw(2, 1, s) == 1).all())
     with pytest.raises(InputError, match="none of 1 resamples"):
         verification_intervals(two, [], replicates=1, seed=empty)
+
+
+def test_the_tables_take_the_method_whose_coverage_is_the_better():
+    scores = some_scores(3, 20, 300, 9000)
+    found = verification_intervals(scores, [0.01, 0.1], replicates=40, level=0.9)
+    clusters = Clusters.of(scores)
+    assert found.tar == {target: clusters.tar(target, level=0.9) for target in (0.01, 0.1)}
+    assert found.equal_error_rate == clusters.eer(level=0.9)
+    assert found.area_under_curve == clusters.auc(level=0.9)
+    resamples = Resampled(scores, draw(20, 40, 0)).equal_error_rate()
+    assert (found.equal_error_rate_resamples == resamples).all()
+    assert set(found.methods.values()) == {CLUSTERED_WILSON}
+    assert identification_intervals(some_candidates(0), []).methods == {
+        "rank-one": CLUSTERED_WILSON,
+        "fnir": PERSON_BOOTSTRAP,
+    }
+
+
+def test_a_tally_has_the_intervals_of_its_scores_as_far_as_its_tail_reaches():
+    whole = Tally.of(dataset(np.random.default_rng(4)), np.full(30, 4))
+    expected = verification_intervals(whole.scores, [1e-9, 0.01, 0.1], replicates=2)
+    found = tally_intervals(whole, [1e-9, 0.01, 0.1])
+    assert found.tar == expected.tar
+    assert found.tar[1e-9] is None
+    assert found.equal_error_rate == expected.equal_error_rate
+    short = tally_intervals(whole.cut(round(0.04 * whole.nonmated_count)), [0.01, 0.1])
+    assert short.tar == {0.01: expected.tar[0.01], 0.1: None}
+    assert short.equal_error_rate is None
+    assert short.methods == {"tar": CLUSTERED_WILSON, "eer": CLUSTERED_WILSON}
 
 
 def some_candidates(seed, people=12, probes=80, values=8):
@@ -177,15 +214,25 @@ def some_candidates(seed, people=12, probes=80, values=8):
     on = random.choice(names, probes)
     scores = np.round(random.normal(size=(probes, len(enrolled))) * values) / values
     scores[on[:, None] == enrolled] += 2
-    labels = np.tile(enrolled, (probes, 1))
     twice = random.random(probes) < 0.2  # searched in a gallery without the person
-    own = (labels == on[:, None]) & twice[:, None]
-    labels = np.where(own, "nobody", labels)
-    order = np.argsort(-scores, axis=1, kind="stable")
-    mated = (labels == on[:, None]).any(axis=1)
-    return Candidates(
-        np.take_along_axis(scores, order, 1), np.take_along_axis(labels, order, 1), on, mated
-    )
+    labels = [
+        np.where((enrolled == person) & also, "nobody", enrolled)
+        for person, also in zip(on, twice, strict=True)
+    ]
+    rows = zip(scores, labels, on, strict=True)
+    return pool([tabulate(row[None], names, [person]) for row, names, person in rows])
+
+
+def repeated_searches(found, times):
+    """The resample written out: every search as often as its person is drawn."""
+    mates = times[found.mated]
+    parts = {"mate_scores": mates, "ranks": mates, "ranks_optimistic": mates}
+    every = {
+        field.name: getattr(found, field.name).repeat(parts.get(field.name, times), axis=0)
+        for field in dataclasses.fields(found)
+        if field.name != "people"
+    }
+    return Searches(**every, people=found.people)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -194,23 +241,29 @@ def test_identification_resamples_equal_the_metrics_written_out(seed):
     names, codes = np.unique(found.probes, return_inverse=True)
     rates = []
     for w in draw(len(names), 21, seed).T.astype(int):
-        times = w[codes]
-        full = Candidates(
-            *(
-                part.repeat(times, axis=0)
-                for part in (found.scores, found.labels, found.probes, found.mated)
-            )
-        )
+        full = repeated_searches(found, w[codes])
         points = [fnir_at_fpir(full, target).fnir for target in (0.05, 0.2, 1.0)]
-        rates.append([rank_one_rate(full), *points])
+        rates.append(points)
     for level in (0.5, 0.9):
         intervals = identification_intervals(
             found, [0.05, 0.2, 1.0], replicates=21, seed=seed, level=level
         )
-        ends = [intervals.rank_one_rate, *intervals.fnir.values()]
+        ends = list(intervals.fnir.values())
         low = np.quantile(rates, (1 - level) / 2, axis=0, method="lower")
         high = np.quantile(rates, (1 + level) / 2, axis=0, method="higher")
         np.testing.assert_allclose(ends, np.stack([low, high], axis=1), atol=1e-15)
+
+
+def test_the_rank_one_rate_is_a_share_of_the_searches_of_people():
+    found = some_candidates(0)
+    own = np.unique(found.probes, return_inverse=True)[1][found.mated]
+    interval = identification_intervals(found, [], replicates=9, level=0.9).rank_one_rate
+    assert interval == share_interval(found.ranks == 1, own, level=0.9)
+    assert interval.low < rank_one_rate(found) < interval.high
+    every = {name: getattr(found, name) for name in ("probes", "mated", "stranger_scores")}
+    everyone = SimpleNamespace(**every, mate_scores=found.mate_scores, ranks=np.ones(len(own)))
+    people = len(np.unique(own))
+    assert identification_intervals(everyone, []).rank_one_rate == wilson(people, people)
 
 
 def test_identification_below_one_false_alarm_has_no_interval():

@@ -1,0 +1,144 @@
+"""The same threshold for everybody: which groups it rejects or confuses more often."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from recognition.comparisons.scores import Scores, accepted
+from recognition.errors import InputError
+from recognition.evaluation.findings import plain_row
+from recognition.evaluation.options import Options
+from recognition.evaluation.rows import Row
+from recognition.evaluation.uncertainty import row
+from recognition.evaluation.verification import rates_at
+from recognition.metrics.verification import ENOUGH_ERRORS, allowed_errors, tar_at_fmr
+
+Mask = npt.NDArray[np.bool_]
+
+
+def group_rates(
+    scores: Scores,
+    labels: npt.NDArray[np.str_],
+    groups: npt.NDArray[np.str_],
+    column: str,
+    within: Callable[[Mask], Scores],
+    options: Options,
+) -> dict[str, Any]:
+    """FMR and FNMR within each group, at one threshold set on everybody.
+
+    The threshold is that of the lowest reported FMR which rests on 30 false matches, or else of
+    the lowest that can be measured at all. A comparison belongs to a group if both pictures do.
+    A rate is marked as resting on too few comparisons where the overall rate would lead one to
+    expect fewer than 30 errors in the group: a difference of a third could then be chance.
+
+    Args:
+        scores: all comparisons.
+        labels: (N,) the person on each picture.
+        groups: (N,) the group of each picture; the empty text belongs to none.
+        column: what the groups are called.
+        within: the comparisons among the pictures of a mask.
+        options: FMRs, resamples and the seed.
+
+    Raises:
+        InputError: fewer than two groups, or no FMR that can be measured.
+    """
+    names = [str(name) for name in np.unique(groups) if name]
+    if len(names) < 2:
+        raise InputError(
+            f"expected at least two groups in column {column!r}, but it holds "
+            f"{', '.join(map(repr, names)) or 'nothing'}; name another column"
+        )
+    point = tar_at_fmr(scores, _target(scores, options))
+    overall = _Overall(scores, point.threshold)
+    rows = [_group(name, groups == name, labels, within, overall, options) for name in names]
+    ungrouped = int((groups == "").sum())
+    notes = [
+        (
+            f"One threshold for everybody, {point.threshold:.4f}: FMR at most {point.target:g} over "
+            "all comparisons. A comparison belongs to a group if both pictures do; those between "
+            "groups are in none"
+        ),
+        (
+            f"Too few: fewer than {ENOUGH_ERRORS} errors would be expected in the group at the rate "
+            "of all, so that a difference of a third could be chance"
+        ),
+    ]
+    if ungrouped:
+        notes.append(f"{ungrouped} pictures have no entry in column {column!r}, and no group")
+    return {
+        "column": column,
+        "threshold": point.threshold,
+        "target": point.target,
+        "overall": [
+            plain_row(entry) for entry in _keyed(rates_at(scores, point.threshold, options))
+        ],
+        "rows": rows,
+        "notes": notes,
+    }
+
+
+def _target(scores: Scores, options: Options) -> float:
+    count = scores.nonmated_count
+    targets = options.targets(count)
+    for least in (ENOUGH_ERRORS, 1):
+        measured = [target for target in targets if allowed_errors(target, count) >= least]
+        if measured:
+            return min(measured)
+    raise InputError(
+        f"expected an FMR that {count} non-mated comparisons can measure, to set the threshold "
+        f"of all groups; the smallest is {1 / count:.1e}"
+    )
+
+
+class _Overall:
+    """Both rates of everybody at the threshold of all groups."""
+
+    def __init__(self, scores: Scores, threshold: float) -> None:
+        self.threshold = threshold
+        self.fmr = scores.false_matches(threshold) / scores.nonmated_count
+        self.fnmr = 1 - accepted(scores.mated, threshold) / len(scores.mated)
+
+
+def _group(
+    name: str,
+    mask: Mask,
+    labels: npt.NDArray[np.str_],
+    within: Callable[[Mask], Scores],
+    overall: _Overall,
+    options: Options,
+) -> dict[str, Any]:
+    known: dict[str, Any] = {
+        "group": name,
+        "people": len(np.unique(labels[mask])),
+        "pictures": int(mask.sum()),
+    }
+    try:
+        scores = within(mask)
+        rates = _keyed(rates_at(scores, overall.threshold, options))
+    except InputError:
+        why = "no comparisons of both kinds within the group"
+        rates = [row(key, key.upper(), "share", None, note=why) for key in ("fmr", "fnmr")]
+        return known | _described(rates, 0, 0, (True, True))
+    mated, nonmated = len(scores.mated), scores.nonmated_count
+    expected = overall.fmr * nonmated, overall.fnmr * mated
+    few = expected[0] < ENOUGH_ERRORS, expected[1] < ENOUGH_ERRORS
+    return known | _described(rates, mated, nonmated, few)
+
+
+def _described(
+    rates: list[Row], mated: int, nonmated: int, few: tuple[bool, bool]
+) -> dict[str, Any]:
+    entries = [
+        plain_row(rate) | {"too_few": too_few} for rate, too_few in zip(rates, few, strict=True)
+    ]
+    return {"mated": mated, "nonmated": nonmated, "too_few": any(few), "rates": entries}
+
+
+def _keyed(rates: list[Row]) -> list[Row]:
+    """The rows of `rates_at` by the names that every group shares."""
+    return [
+        Row(key, key.upper(), rate.unit, rate.estimate, rate.interval)
+        for key, rate in zip(("fmr", "fnmr"), rates, strict=True)
+    ]

@@ -1,0 +1,78 @@
+"""What may be asked of an evaluation beside the data."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from recognition.errors import InputError
+from recognition.metrics.verification import allowed_errors
+
+Part = Literal["verification", "thresholds", "calibration", "identification", "retrieval"]
+PARTS: tuple[Part, ...] = get_args(Part)
+
+
+def known_part(name: str) -> Part:
+    """The part of this name.
+
+    Raises:
+        InputError: there is none.
+    """
+    for part in PARTS:
+        if name == part:
+            return part
+    raise InputError(f"expected a part among {', '.join(PARTS)}, not {name!r}")
+
+
+@dataclass(frozen=True)
+class Options:
+    """Targets, thresholds, and the seed of everything that is drawn.
+
+    Attributes:
+        fmr: false match rates to report TAR at; empty for 0.1, 0.01, ... down to the first that
+            the comparisons cannot measure.
+        fpir: false alarm rates of search to report FNIR at.
+        thresholds: thresholds of one's own, to report FMR and FNMR at.
+        enrolled_pictures: most pictures enrolled of one person.
+        replicates: resamples of the people behind each interval.
+        seed: of the resamples, of who is enrolled, and of halves of the people.
+        parts: which sections to make, of those the data allows.
+
+    Raises:
+        InputError: a rate out of range, a part that does not exist, no resamples.
+    """
+
+    fmr: Sequence[float] = ()
+    fpir: Sequence[float] = (0.1, 0.01)
+    thresholds: Sequence[float] = ()
+    enrolled_pictures: int = 5
+    replicates: int = 1000
+    seed: int = 0
+    parts: Sequence[Part] = PARTS
+
+    def __post_init__(self) -> None:
+        for rate in (*self.fmr, *self.fpir):
+            if not 0 < rate < 1:
+                raise InputError(
+                    f"expected a rate between 0 and 1, not {rate:g}; 0.001 is one in 1000"
+                )
+        for threshold in self.thresholds:
+            if not abs(threshold) < float("inf"):
+                raise InputError(f"expected a finite threshold, not {threshold}")
+        for part in self.parts:
+            known_part(part)
+        if self.replicates < 20:
+            raise InputError(
+                f"expected at least 20 resamples for an interval, not {self.replicates}; "
+                "1000 are usual"
+            )
+
+    def targets(self, nonmated: int) -> tuple[float, ...]:
+        """FMRs to report at, descending; by default with one that cannot be measured."""
+        if self.fmr:
+            return tuple(sorted(set(self.fmr), reverse=True))
+        found = []
+        for exponent in range(1, 13):
+            found.append(float(f"1e-{exponent}"))
+            if not allowed_errors(found[-1], nonmated):
+                break
+        return tuple(found)
