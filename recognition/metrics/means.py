@@ -80,7 +80,7 @@ def _of_people(scores: Scores, u: Floats, v: Floats, weights: Floats) -> MeanRes
         )
     sums = [own(column) for column in u.T], [between(column) for column in v.T]
     return MeanResamples(
-        *((np.array(part) / total)[:, measured].T for part, total in zip(sums, totals, strict=True))
+        *((np.array(part)[:, measured] / total[measured]).T for part, total in zip(sums, totals, strict=True))
     )
 
 

@@ -1,0 +1,298 @@
+"""`recognition evaluate`, from the outside."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+from typer.testing import CliRunner, Result
+
+from recognition.cli import app
+from recognition.comparisons import compare_all
+
+FAST = ["--resamples", 20]
+PICTURES = {"scores.png", "det.png", "roc.png", "cmc.png", "oscr.png", "growth.png"}
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["evaluate", *map(str, arguments)])
+
+
+def results(out: Path) -> dict:
+    return json.loads((out / "results.json").read_text())
+
+
+def rows(found: dict) -> dict:
+    return {row["key"]: row for section in found["sections"] for row in section["rows"]}
+
+
+def people(seed: int = 0, spread: float = 0.25):
+    """Twelve people with six pictures each, their ids and a group each."""
+    random = np.random.default_rng(seed)
+    labels = np.repeat([f"p{i:02d}" for i in range(12)], 6)
+    centres = np.random.default_rng(7).normal(size=(12, 16)).repeat(6, axis=0)
+    embeddings = (centres + spread * 4 * random.normal(size=(72, 16))).astype(np.float32)
+    ids = np.array([f"{label}/{label}_{n % 6 + 1:04d}.jpg" for n, label in enumerate(labels)])
+    sex = np.where(labels < "p06", "f", "m")
+    return embeddings, labels, ids, sex
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    embeddings, labels, ids, sex = people()
+    path = tmp_path_factory.mktemp("faces") / "faces.npz"
+    np.savez(path, embeddings=embeddings, labels=labels, ids=ids, sex=sex)
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(faces: Path) -> tuple[Result, Path]:
+    out = faces.parent / "run"
+    return run(faces, "--out", out, "--resamples", 100, "--threshold", 0.5), out
+
+
+def test_it_prints_every_part_and_writes_the_run_folder(finished: tuple[Result, Path]) -> None:
+    result, out = finished
+    assert result.exit_code == 0, result.output
+    assert {path.name for path in out.iterdir()} == {"results.json", "table.md", *PICTURES}
+    for title in (
+        "Verification",
+        "Thresholds",
+        "Calibration",
+        "Who is this",
+        "nearest",
+        "Failures",
+    ):
+        assert title in result.stdout
+        assert title in (out / "table.md").read_text()
+    assert all(len(line) <= 80 for line in result.stdout.splitlines() if "│" in line)
+
+
+def test_numbers_are_those_of_scikit_learn(finished: tuple[Result, Path]) -> None:
+    _, out = finished
+    embeddings, labels, _, _ = people()
+    scores = compare_all(embeddings, labels)
+    truth = np.repeat([1, 0], [len(scores.mated), len(scores.nonmated)])
+    found = rows(results(out))
+    auc = roc_auc_score(truth, np.concatenate([scores.mated, scores.nonmated]))
+    assert found["auc"]["value"] == pytest.approx(auc, abs=1e-12)
+    assert found["fmr@t=0.5"]["value"] == (scores.nonmated >= 0.5).mean()
+    assert found["fnmr@t=0.5"]["value"] == pytest.approx((scores.mated < 0.5).mean())
+    assert found["fmr@t=0.5"]["low"] <= found["fmr@t=0.5"]["value"] <= found["fmr@t=0.5"]["high"]
+
+
+def test_every_row_has_counts_or_says_why_not(finished: tuple[Result, Path]) -> None:
+    _, out = finished
+    found = results(out)
+    assert (
+        found["input"] | {"mated": 180, "nonmated": 2376, "people": 12, "pictures": 72}
+        == (found["input"])
+    )
+    for row in rows(found).values():
+        assert row["value"] is not None or row["note"]
+        assert (row["low"] is None) == (row["high"] is None)
+        if row["low"] is not None:
+            assert row["low"] <= row["high"]
+            assert row["interval"]
+    unresolved = rows(found)["tar@fmr=0.0001"]
+    assert unresolved["value"] is None
+    assert "cannot be measured with 2376" in unresolved["note"]
+
+
+def test_json_is_all_that_stdout_gets(faces: Path, tmp_path: Path) -> None:
+    result = run(faces, "--json", "--only", "verification", *FAST, "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert found == results(tmp_path / "run")
+    assert [section["key"] for section in found["sections"]] == ["verification", "failures"]
+
+
+def test_the_order_of_the_rows_does_not_matter(faces: Path, tmp_path: Path) -> None:
+    embeddings, labels, _, _ = people()
+    order = np.random.default_rng(1).permutation(len(labels))
+    np.savez(tmp_path / "faces.npz", embeddings=embeddings[order], labels=labels[order])
+    asked = ["--only", "verification", "--only", "retrieval", *FAST]
+    first = run(faces, *asked, "--out", tmp_path / "one")
+    second = run(tmp_path / "faces.npz", *asked, "--out", tmp_path / "two")
+    assert first.exit_code == second.exit_code == 0
+    one, two = (rows(results(tmp_path / name)) for name in ("one", "two"))
+    assert one.keys() == two.keys()
+    for key, row in one.items():
+        if key != "accuracy":  # draws its non-mated pairs
+            assert two[key]["value"] == pytest.approx(row["value"], abs=1e-9), key
+
+
+def test_failures_are_counted_and_named(tmp_path: Path) -> None:
+    embeddings, labels, ids, _ = people()
+    embeddings[3] = np.nan
+    embeddings[50] = 0
+    np.savez(tmp_path / "f.npz", embeddings=embeddings, labels=labels, ids=ids)
+    result = run(tmp_path / "f.npz", *FAST, "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    assert ids[3] in result.stderr
+    assert ids[50] in result.stderr
+    found = results(tmp_path / "run")
+    assert [failure["id"] for failure in found["input"]["failures"]] == [ids[3], ids[50]]
+    every = rows(found)
+    assert every["fta"]["value"] == 2 / 72
+    tar = every["tar@fmr=0.1"]["counts"]
+    # each lost picture loses five mated pairs
+    missed = tar["mated"] - tar["accepted"] + 10
+    assert every["frr@fmr=0.1"]["value"] == missed / 180
+
+
+def test_a_list_of_pairs_has_its_own_folds(faces: Path, tmp_path: Path) -> None:
+    lines = ["2\t3"]
+    for fold in (0, 6):
+        lines += [f"p{fold + i:02d}\t1\t{i + 2}" for i in range(3)]
+        lines += [f"p{fold + i:02d}\t1\tp{fold + i + 1:02d}\t2" for i in range(3)]
+    (tmp_path / "pairs.txt").write_text("\n".join(lines) + "\n")
+    result = run(faces, "--pairs", tmp_path / "pairs.txt", *FAST, "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    found = results(tmp_path / "run")
+    assert (found["input"]["mated"], found["input"]["nonmated"]) == (6, 6)
+    accuracy = rows(found)["accuracy"]
+    assert accuracy["counts"]["folds"] == 2
+    assert accuracy["counts"]["pairs"] == 12
+    assert accuracy["label"] == "Accuracy, folds of the list"
+    assert "identification" not in [section["key"] for section in found["sections"]]
+
+
+def write_scores(path: Path, *, missing: int = 0) -> None:
+    embeddings, labels, _, _ = people()
+    scores = compare_all(embeddings, labels)
+    with path.open("w", newline="") as file:
+        out = csv.writer(file)
+        out.writerow(["score", "mated"])
+        out.writerows([repr(float(score)), 1] for score in scores.mated)
+        out.writerows([repr(float(score)), 0] for score in scores.nonmated)
+        out.writerows([["nan", 1]] * missing)
+
+
+def test_ready_made_scores_give_the_same_rates(
+    finished: tuple[Result, Path], tmp_path: Path
+) -> None:
+    write_scores(tmp_path / "scores.csv", missing=20)
+    result = run("--scores", tmp_path / "scores.csv", *FAST, "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    found, embedded = rows(results(tmp_path / "run")), rows(results(finished[1]))
+    for key in ("eer", "auc", "tar@fmr=0.01", "min-cllr", "d-prime"):
+        assert found[key]["value"] == pytest.approx(embedded[key]["value"], abs=1e-12)
+    assert "independent" in found["tar@fmr=0.01"]["interval"]
+    assert found["fta"]["counts"]["failed"] == 20
+    counts = found["tar@fmr=0.01"]["counts"]
+    assert found["frr@fmr=0.01"]["value"] == (180 - counts["accepted"] + 20) / 200
+
+
+def test_two_lists_and_distances(tmp_path: Path) -> None:
+    (tmp_path / "mated.txt").write_text("0.1\n0.3\n0.2\n")
+    (tmp_path / "nonmated.txt").write_text("0.9\n0.25\n0.8\n0.7\n")
+    lists = ["--scores", tmp_path / "mated.txt", "--scores", tmp_path / "nonmated.txt"]
+    result = run(*lists, "--distances", *FAST, "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    assert rows(results(tmp_path / "run"))["auc"]["value"] == pytest.approx(11 / 12)
+
+
+def test_two_models_are_compared_on_the_same_people(faces: Path, tmp_path: Path) -> None:
+    embeddings, labels, ids, _ = people(seed=5, spread=0.6)
+    order = np.random.default_rng(3).permutation(72)[:70]  # two pictures are missing, and order
+    np.savez(tmp_path / "o.npz", embeddings=embeddings[order], labels=labels[order], ids=ids[order])
+    result = run(faces, "--compare", tmp_path / "o.npz", *FAST, "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    found = results(tmp_path / "run")
+    assert found["input"]["pictures"] == 70
+    assert "2 pictures are not embedded in o.npz" in " ".join(found["input"]["notes"])
+    compared = {row["key"]: row for row in found["comparison"]["rows"]}
+    assert compared["eer"]["verdict"] == "lower"
+    assert compared["eer"]["difference"] == compared["eer"]["value"] - compared["eer"]["other"] < 0
+    assert compared["auc"]["verdict"] == "higher"
+    kept = np.isin(people()[2], ids[order])
+    alone = compare_all(people()[0][kept], labels[kept])
+    truth = np.repeat([1, 0], [len(alone.mated), len(alone.nonmated)])
+    auc = roc_auc_score(truth, np.concatenate([alone.mated, alone.nonmated]))
+    assert compared["auc"]["value"] == pytest.approx(auc, abs=1e-12)
+
+
+def test_groups_share_one_threshold(faces: Path, tmp_path: Path) -> None:
+    result = run(faces, "--group", "sex", *FAST, "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "run" / "groups.png").is_file()
+    groups = results(tmp_path / "run")["groups"]
+    embeddings, labels, _, sex = people()
+    for row in groups["rows"]:
+        inside = compare_all(embeddings[sex == row["group"]], labels[sex == row["group"]])
+        rates = {rate["key"]: rate["value"] for rate in row["rates"]}
+        assert rates["fmr"] == (inside.nonmated >= groups["threshold"]).mean()
+        assert rates["fnmr"] == (inside.mated < groups["threshold"]).mean()
+        assert row["people"] == 6
+    assert groups["rows"][0]["too_few"]
+    assert "too few" in result.stdout
+
+
+REFUSED = {
+    "nothing named": ([], "expected a file of embeddings, or --scores"),
+    "both named": (["FACES", "--scores", "x.csv"], "and not both"),
+    "a pair list for scores": (["--scores", "x.csv", "--pairs", "y.txt"], "--pairs goes with"),
+    "three lists": (["--scores", "a", "--scores", "b", "--scores", "c"], "first is mated, got 3"),
+    "no distances": (["FACES", "--distances"], "--distances goes with --scores"),
+    "no such file": (["absent.npz"], "absent.npz"),
+    "no such column": (["FACES", "--group", "age"], "not 'age'; it has: sex"),
+    "no such part": (["FACES", "--only", "magic"], "expected a part among verification"),
+    "no rate": (["FACES", "--fmr", "1.5"], "between 0 and 1, not 1.5"),
+    "not a number": (["FACES", "--threshold", "nan"], "expected a finite threshold"),
+    "the same file cut": (["CUT"], "cut.npz"),
+    "one person": (["ONE"], "at least 2 people"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_makes_no_sense_is_one_sentence_and_leaves_nothing(
+    case: str, faces: Path, tmp_path: Path
+) -> None:
+    arguments, message = REFUSED[case]
+    (tmp_path / "cut.npz").write_bytes(faces.read_bytes()[:-200])
+    np.savez(tmp_path / "one.npz", embeddings=np.eye(3), labels=["a"] * 3)
+    named = {"FACES": faces, "CUT": tmp_path / "cut.npz", "ONE": tmp_path / "one.npz"}
+    result = run(*(named.get(word, word) for word in arguments), "--out", tmp_path / "run")
+    assert result.exit_code == 2, result.output
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_small_data_leaves_out_parts_and_says_so(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    labels = np.repeat(["a", "b", "c"], 2)
+    np.savez(tmp_path / "few.npz", embeddings=random.normal(size=(6, 8)), labels=labels)
+    result = run(tmp_path / "few.npz", *FAST, "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    said = " ".join(results(tmp_path / "run")["input"]["notes"])
+    assert "thresholds was left out" in said or "thresholds were left out" in said
+    refused = run(tmp_path / "few.npz", "--only", "thresholds", *FAST, "--out", tmp_path / "no")
+    assert refused.exit_code == 2
+
+
+def test_hostile_names_reach_the_terminal_and_the_page_harmless(tmp_path: Path) -> None:
+    embeddings, labels, ids, _ = people()
+    names = np.array(["[/x] :smile:", "=a|b"])[(labels < "p06").astype(int)]
+    embeddings[0] = np.nan
+    ids = ids.astype("U40")
+    ids[0] = "\x1b[31m|evil\n# heading"
+    np.savez(tmp_path / "h.npz", embeddings=embeddings, labels=labels, ids=ids, team=names)
+    result = run(tmp_path / "h.npz", "--group", "team", *FAST, "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    assert "[/x] :smile:" in result.stdout
+    page = (tmp_path / "run" / "table.md").read_text()
+    assert "\x1b" not in result.stdout + result.stderr + page
+    assert "\n# heading" not in page
+
+
+def test_help_tells_a_newcomer_what_to_give_it() -> None:
+    asked = [sys.executable, "-c", "from recognition.cli import main; main()", "evaluate", "--help"]
+    shown = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    for word in ("faces.npz", "--pairs", "--scores", "--compare", "--group", "--json"):
+        assert word in shown
