@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE ?= 1
 
-.PHONY: compare test check bench soak format clean
+.PHONY: compare evaluate test check bench soak format clean
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -13,6 +13,9 @@ $(VENV)/ready: pyproject.toml constraints.txt
 
 compare: $(VENV)/ready  ## draw faces, train one backbone with every head, score strangers, write runs/
 	$(BIN)/recognition compare $(ARGS)
+
+evaluate: $(VENV)/ready  ## what embeddings are worth on strangers: make evaluate ARGS=faces.npz
+	$(BIN)/recognition evaluate $(ARGS)
 
 test: $(VENV)/ready  ## the whole suite
 	$(BIN)/python -m pytest -n auto $(ARGS)
@@ -26,6 +29,7 @@ check: $(VENV)/ready  ## style, types, and the directions of imports
 bench: $(VENV)/ready  ## time, memory and exactness beside the peers; about fifteen minutes
 	$(BIN)/python tests/benchmarks/class_axis.py $(ARGS)
 	$(BIN)/python tests/benchmarks/sampling.py
+	$(BIN)/python tests/benchmarks/all_pairs.py
 
 soak: $(VENV)/ready  ## the suite with thirty times as many random examples
 	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -n auto $(ARGS)

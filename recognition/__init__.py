@@ -1,7 +1,7 @@
 """How well embeddings separate people never seen in training, and search among them.
 
-    evaluation = recognition.evaluate_strangers(embeddings, labels)
-    evaluation.estimates["eer"]          # value, 95 % interval, what it was counted from
+    found = recognition.evaluate(embeddings, labels)
+    found["eer"].estimate                # value, 95 % interval, what it was counted from
 
 Names are loaded when they are first used: `import recognition` is quick and needs neither torch
 nor faiss.
@@ -11,51 +11,82 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from recognition.comparisons import Scores, compare_all
+    from recognition.comparisons import ScoreLists, Scores, compare_all
+    from recognition.comparisons.all_pairs import tally_all
+    from recognition.comparisons.tally import Tally
     from recognition.datasets.drawn import draw_faces
+    from recognition.datasets.embedding_files import read_embeddings
     from recognition.datasets.folder import read_folder
+    from recognition.datasets.pair_lists import read_pairs
     from recognition.datasets.pictures import Pictures
+    from recognition.datasets.score_files import read_scores
     from recognition.errors import InputError
     from recognition.evaluation import Estimate, Evaluation, evaluate_strangers
+    from recognition.evaluation.everything import evaluate, evaluate_scores
+    from recognition.evaluation.findings import Findings
+    from recognition.evaluation.options import Options
     from recognition.metrics import angle_statistics, equal_error_rate, fnir_at_fpir, tar_at_fmr
+    from recognition.metrics.thresholds import choose_threshold
     from recognition.protocols import open_set_split, split_people
     from recognition.search import search_people
 
 _HOME = {
     "Estimate": "evaluation",
     "Evaluation": "evaluation",
+    "Findings": "evaluation.findings",
     "InputError": "errors",
+    "Options": "evaluation.options",
     "Pictures": "datasets.pictures",
+    "ScoreLists": "comparisons",
     "Scores": "comparisons",
+    "Tally": "comparisons.tally",
     "angle_statistics": "metrics",
+    "choose_threshold": "metrics.thresholds",
     "compare_all": "comparisons",
     "draw_faces": "datasets.drawn",
     "equal_error_rate": "metrics",
+    "evaluate": "evaluation.everything",
+    "evaluate_scores": "evaluation.everything",
     "evaluate_strangers": "evaluation",
     "fnir_at_fpir": "metrics",
     "open_set_split": "protocols",
+    "read_embeddings": "datasets.embedding_files",
     "read_folder": "datasets.folder",
+    "read_pairs": "datasets.pair_lists",
+    "read_scores": "datasets.score_files",
     "search_people": "search",
     "split_people": "protocols",
+    "tally_all": "comparisons.all_pairs",
     "tar_at_fmr": "metrics",
 }
 
 __all__ = [
     "Estimate",
     "Evaluation",
+    "Findings",
     "InputError",
+    "Options",
     "Pictures",
+    "ScoreLists",
     "Scores",
+    "Tally",
     "angle_statistics",
+    "choose_threshold",
     "compare_all",
     "draw_faces",
     "equal_error_rate",
+    "evaluate",
+    "evaluate_scores",
     "evaluate_strangers",
     "fnir_at_fpir",
     "open_set_split",
+    "read_embeddings",
     "read_folder",
+    "read_pairs",
+    "read_scores",
     "search_people",
     "split_people",
+    "tally_all",
     "tar_at_fmr",
 ]
 

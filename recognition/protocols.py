@@ -87,3 +87,16 @@ def _enrolled(people: People, most: int, random: np.random.Generator) -> npt.NDA
         mine = np.flatnonzero(people.codes == person)
         chosen[random.permutation(mine)[: min(most, pictures // 2)]] = True
     return chosen
+
+
+def sample_people(labels: npt.ArrayLike, *, most_pictures: int, seed: int) -> Names:
+    """People at random, sorted, with at most so many pictures together, and never fewer than two.
+
+    >>> sample_people(["a", "a", "b", "c"], most_pictures=10, seed=0)
+    array(['a', 'b', 'c'], dtype='<U1')
+    """
+    people = people_of(labels)
+    order = np.random.default_rng(seed).permutation(len(people.names))
+    together = np.cumsum(people.pictures[order])
+    kept = max(2, int(np.searchsorted(together, most_pictures, side="right")))
+    return np.sort(people.names[order[:kept]])

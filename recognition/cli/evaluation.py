@@ -70,6 +70,11 @@ class Asked:
         return " and ".join(str(path) for path in (self.embeddings, *self.scores) if path)
 
     @property
+    def title(self) -> str:
+        """The names of the files, without their folders."""
+        return " and ".join(path.name for path in (self.embeddings, *self.scores) if path)
+
+    @property
     def name(self) -> str:
         """For the run folder."""
         return (self.embeddings or self.scores[0]).stem or "evaluation"
@@ -113,7 +118,7 @@ def _described(asked: Asked, findings: Findings, seconds: float) -> dict[str, An
         "version": metadata.version("margin-recognition"),
         "command": legible(command_line()),
         "seconds": round(seconds, 1),
-        "name": legible(asked.source),
+        "name": legible(asked.title),
         "seed": asked.options.seed,
         "resamples": asked.options.replicates,
         **found,
@@ -143,6 +148,7 @@ def _of_embeddings(asked: Asked) -> Findings:
         other=other,
         grouping=_grouping(asked, table),
         failures=table.failures,
+        checkpoint=asked.checkpoint,
         watch=bar,
     )
     if left_out:
