@@ -1,27 +1,86 @@
-"""Rates, angles and their intervals: pure functions of scores, candidates and embeddings.
+"""Rates, costs, calibration, retrieval, angles and their intervals.
 
-Higher scores are more alike, and accepted at score >= threshold. A rate is at most its target,
-ties count against the system, and what cannot be measured says so instead of being zero.
+Pure functions of tables of scores, of searches, and of embeddings. Higher scores are more alike,
+and accepted at score >= threshold. A rate is at most its target, ties count against the system,
+and what cannot be measured says so instead of being zero.
 """
 
+from recognition.metrics.accuracy import FoldAccuracy, fold_accuracy
 from recognition.metrics.angles import AngleStatistics, angle_statistics
+from recognition.metrics.bootstrap import bootstrap
+from recognition.metrics.calibration import (
+    brier_score,
+    calibration_loss,
+    cllr,
+    expected_calibration_error,
+    min_cllr,
+    pool_adjacent_violators,
+    posterior,
+)
+from recognition.metrics.calibrators import (
+    Calibrator,
+    IsotonicCalibrator,
+    LogisticCalibrator,
+    calibrator_from_dict,
+    cross_calibrated,
+    fit_isotonic,
+    fit_logistic,
+)
+from recognition.metrics.clustered import Clusters, share_interval
+from recognition.metrics.costs import (
+    Costs,
+    DetectionCost,
+    ExpectedPerformance,
+    act_dcf,
+    expected_performance,
+    hter,
+    min_dcf,
+)
+from recognition.metrics.failures import (
+    Failures,
+    false_accept_rate,
+    false_reject_rate,
+    generalised_false_accept_rate,
+    generalised_false_reject_rate,
+)
+from recognition.metrics.hull import convex_hull, hull_equal_error_rate
 from recognition.metrics.identification import (
+    CumulativeMatch,
+    OpenSetCurve,
     OpenSetPoint,
+    Selectivity,
+    cmc,
     fnir,
     fnir_at_fpir,
     fpir,
+    oscr_area,
+    oscr_curve,
     rank_one_rate,
+    selectivity,
 )
 from recognition.metrics.intervals import (
     IdentificationIntervals,
     Interval,
+    TallyIntervals,
     VerificationIntervals,
     identification_intervals,
     mean_interval,
+    tally_intervals,
     verification_intervals,
     wilson,
 )
-from recognition.metrics.searches import Searches, pool
+from recognition.metrics.proportions import clopper_pearson
+from recognition.metrics.retrieval import (
+    RelevantRanks,
+    mean_average_precision_at_r,
+    precision_at_1,
+    r_precision,
+    recall_at,
+)
+from recognition.metrics.searches import Searches, pool, tabulate, with_failures
+from recognition.metrics.separation import d_prime, partial_area
+from recognition.metrics.tail import TailResamples, tail_resamples
+from recognition.metrics.thresholds import ChosenThreshold, Transfer, choose_threshold, transfer
 from recognition.metrics.verification import (
     EqualErrorRate,
     ErrorCurve,
@@ -37,29 +96,87 @@ from recognition.metrics.verification import (
 
 __all__ = [
     "AngleStatistics",
+    "Calibrator",
+    "ChosenThreshold",
+    "Clusters",
+    "Costs",
+    "CumulativeMatch",
+    "DetectionCost",
     "EqualErrorRate",
     "ErrorCurve",
+    "ExpectedPerformance",
+    "Failures",
+    "FoldAccuracy",
     "IdentificationIntervals",
     "Interval",
+    "IsotonicCalibrator",
+    "LogisticCalibrator",
+    "OpenSetCurve",
     "OpenSetPoint",
     "OperatingPoint",
+    "RelevantRanks",
     "Searches",
+    "Selectivity",
+    "TailResamples",
+    "TallyIntervals",
+    "Transfer",
     "VerificationIntervals",
+    "act_dcf",
     "angle_statistics",
     "area_under_curve",
+    "bootstrap",
+    "brier_score",
+    "calibration_loss",
+    "calibrator_from_dict",
+    "choose_threshold",
+    "cllr",
+    "clopper_pearson",
+    "cmc",
+    "convex_hull",
+    "cross_calibrated",
+    "d_prime",
     "equal_error_rate",
     "error_curve",
+    "expected_calibration_error",
+    "expected_performance",
+    "false_accept_rate",
+    "false_reject_rate",
+    "fit_isotonic",
+    "fit_logistic",
     "fmr",
     "fnir",
     "fnir_at_fpir",
     "fnmr",
+    "fold_accuracy",
     "fpir",
+    "generalised_false_accept_rate",
+    "generalised_false_reject_rate",
+    "hter",
+    "hull_equal_error_rate",
     "identification_intervals",
+    "mean_average_precision_at_r",
     "mean_interval",
+    "min_cllr",
+    "min_dcf",
+    "oscr_area",
+    "oscr_curve",
+    "partial_area",
     "pool",
+    "pool_adjacent_violators",
+    "posterior",
+    "precision_at_1",
+    "r_precision",
     "rank_one_rate",
+    "recall_at",
+    "selectivity",
+    "share_interval",
+    "tabulate",
+    "tail_resamples",
+    "tally_intervals",
     "tar_at_fmr",
     "threshold_at_fmr",
+    "transfer",
     "verification_intervals",
     "wilson",
+    "with_failures",
 ]

@@ -12,8 +12,8 @@ times: each such pair is in the sums of both, and is taken out once.
 
 A rate at a threshold that was itself estimated moves with the threshold. To first order it is a
 sum over people too: TAR at a target FMR errs by FNMR's error plus the slope dTAR / dFMR of the
-ROC times FMR's, the EER by FNMR's and FMR's error in the proportion 1 : slope. The variance of
-that sum takes the place of Var.
+ROC times FMR's, the EER by FNMR's and FMR's error in the proportion 1 : slope, and the AUC is such
+a sum as it stands. The variance of that sum takes the place of Var.
 
 Conventions; the first is kept because intervals then cover better (tests/benchmarks):
 
@@ -22,7 +22,7 @@ Conventions; the first is kept because intervals then cover better (tests/benchm
   rate by I_i: where few people make all errors, Var is itself hardly known (Satterthwaite).
 * Var is never taken below that of independent comparisons, which the subtraction could give.
 * Where no comparison erred, or all did, Var says nothing about how errors cluster. The rate is
-  then that of independent people (FNMR, TAR, EER) or pairs of people (FMR), which is cautious.
+  then that of independent people (FNMR, TAR, EER, AUC) or pairs of people (FMR), which is cautious.
 * A single person is one trial.
 
 Sources: Fogliato, Patil and Perona, Confidence Intervals for Error Rates in 1:1 Matching Tasks,
@@ -273,6 +273,32 @@ class Clusters:
         both = _influence(missed, self._tried).plus(self._fmr(persons), slope)
         return _by_person(point.rate, both, self._tried, level, scale=1 / (1 + slope))
 
+    def auc(self, *, level: float = 0.95) -> Interval:
+        """Interval of the AUC: a mated pair moves it by the share of non-mated ones it beats.
+
+        A non-mated pair moves it by the share of mated ones that beat it, ties counting half.
+
+        Raises:
+            InputError: a tail that ends above any score, or a level out of range.
+
+        Source: DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988), with people for pairs.
+        """
+        check_level(level)
+        self._known(-np.inf)
+        beaten = _beaten(self.table.mated, self.high)
+        beating = 1 - _beaten(self.high, self.table.mated)
+        area = float(beaten.mean())
+        own, other = (beaten - area) / len(beaten), (beating - area) / len(beating)
+        each = [(self.mated_person, own), *((one, other) for one in self.high_persons.T)]
+        persons: Floats = np.stack(
+            [np.bincount(of, by, self.people).astype(np.float64) for of, by in each]
+        ).sum(axis=0)
+        codes = np.unique(_codes(self.high_persons, self.people), return_inverse=True)[1]
+        pairs = float((np.bincount(codes, other) ** 2).sum())
+        independent = float((own**2).sum() + (other**2).sum())
+        moved = _Influence(persons, pairs, independent)
+        return _by_person(area, moved, self._tried, level)
+
     @property
     def _reach(self) -> int:
         """The number of false matches that are already too many to be known one by one."""
@@ -291,14 +317,17 @@ class Clusters:
 
     def _matched(self, threshold: float) -> People:
         """(K, 2) the people of the false matches."""
-        accepted(self.high[:0], threshold)
+        self._known(threshold)
+        return self.high_persons[self.high >= np.float64(threshold)]
+
+    def _known(self, threshold: float) -> None:
+        accepted(self.high[:0], threshold)  # refuses NaN
         if not self.knows(threshold):
             raise InputError(
                 f"expected a threshold above {self.high.min() if len(self.high) else np.inf}, "
                 f"where the tail of {len(self.high)} non-mated scores ends, got {threshold}; "
                 "keep a longer tail"
             )
-        return self.high_persons[self.high >= np.float64(threshold)]
 
     def _fmr(self, persons: People) -> _Influence:
         met = self.meetings
@@ -325,6 +354,13 @@ class Clusters:
                 true = accepted(mated, low) - accepted(mated, high)
                 return (true / len(mated)) / (false / self.meetings.total)
             window *= 2
+
+
+def _beaten(scores: Similarities, others: Similarities) -> Floats:
+    """For each score the share of the others that are lower, ties counting half."""
+    ascending = np.sort(others)
+    lower, not_higher = (np.searchsorted(ascending, scores, side) for side in ("left", "right"))
+    return (lower + not_higher) / (2 * len(others))
 
 
 def share_interval(
@@ -372,7 +408,8 @@ def _by_person(
 def _wilson(
     share: float, moved: _Influence, people: int, level: float, scale: float = 1.0
 ) -> Interval:
-    squares = moved.persons**2
+    noise = 4 * np.finfo(np.float64).eps * share
+    squares = np.where(np.abs(moved.persons) > noise, moved.persons, 0) ** 2
     clustered = (squares.sum() - moved.pairs) * people / (people - 1)
     variance = scale**2 * max(clustered, moved.independent)
     if not variance:  # all scores tie: an EER of a half that no comparison has moved
@@ -384,7 +421,7 @@ def _wilson(
 def _freedom(squares: Floats, people: int) -> float:
     """2 / (Σ I_i⁴ / (Σ I_i²)² - 1 / C), from 1 to C - 1."""
     whole = squares.sum()
-    if not whole:
+    if not whole:  # nobody differs from anybody
         return people - 1.0
     excess = float((squares**2).sum() / whole**2) - 1 / people
     return min(people - 1.0, max(1.0, 2 / max(excess, 1 / people)))

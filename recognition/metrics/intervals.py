@@ -3,9 +3,9 @@
 All comparisons of one person rise and fall together, so pairs are not independent and intervals
 that treat them so are too narrow. There are two ways out, and both go by people:
 
-* `CLUSTERED_WILSON` sums variances by person (`clustered`): for shares, TAR at a target FMR and
-  the EER. It covers as often as it says with 200 people, nearly so with 40, and stays wide where
-  no error was seen.
+* `CLUSTERED_WILSON` sums variances by person (`clustered`): for shares, TAR at a target FMR, the
+  EER and the AUC. With 200 people it covers about as often as it says, with 40 or a few people
+  who make most false matches less often, and it stays wide where no error was seen.
 * `PERSON_BOOTSTRAP` draws as many people as there are, with replacement; everything of a person
   counts as often as the person is drawn, thresholds are set anew, and the interval holds the
   middle 95 % of the resamples: for what has no such formula. Where every resample agrees it has no
@@ -95,17 +95,16 @@ def verification_intervals(
 ) -> VerificationIntervals:
     """Intervals of TAR at each target FMR, of the EER and of the AUC.
 
-    TAR and EER have person-clustered Wilson intervals, in which the error of the threshold counts
-    too. The AUC has the person bootstrap: a non-mated pair of persons i and j counts w_i w_j
-    times in a resample, a mated pair w_i times; inside one of some 300 blocks of neighbouring
-    scores it takes the order from the whole sample.
+    All are person-clustered Wilson intervals, in which the error of the threshold counts too. Each
+    resample for differences of EERs counts a non-mated pair of persons i and j w_i w_j times, a
+    mated pair w_i times.
 
     Args:
         scores: all comparisons, with the people they are of.
         targets: FMRs, at most which false matches are allowed.
         replicates: how many resamples. Those without a mated or a non-mated comparison, which
             only a handful of people can give, are dropped.
-        seed: equal seeds give equal intervals.
+        seed: equal seeds give equal resamples.
         level: how often such intervals hold the true rate.
 
     Raises:
@@ -116,9 +115,8 @@ def verification_intervals(
     _require(resampled.weights.shape[1], replicates)
     clusters = Clusters.of(scores)
     tar = {target: clusters.tar(target, level=level) for target in targets}
-    equal = clusters.eer(level=level)
-    area = _middle(resampled.area_under_curve(), level)
-    methods = {"tar": CLUSTERED_WILSON, "eer": CLUSTERED_WILSON, "auc": PERSON_BOOTSTRAP}
+    equal, area = clusters.eer(level=level), clusters.auc(level=level)
+    methods = dict.fromkeys(("tar", "eer", "auc"), CLUSTERED_WILSON)
     return VerificationIntervals(tar, equal, area, methods, resampled.equal_error_rate())
 
 

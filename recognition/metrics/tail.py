@@ -20,6 +20,7 @@ from recognition.metrics.verification import ROUNDING, allowed_errors
 Draws = npt.NDArray[np.int32]
 
 CELLS = 2**24  # people x resamples drawn at once: 64 MiB, and while they are drawn twice as much
+STEP = 1024  # tail pairs walked through at once, at least
 TOO_MANY = 0.01  # of the resamples may end below the tail, and be left out
 
 
@@ -127,7 +128,7 @@ class _Walk:
     def _first_beyond(self, w: Draws, allowed: float) -> int:
         """The place in the tail of the first false match too many; its length if there is none."""
         accepted, start = 0, 0
-        step = max(1024, int(1.25 * allowed / max(1, int(w.max()))))
+        step = max(STEP, int(1.25 * allowed / max(1, int(w.max()))))
         while start < len(self.tail):
             part = slice(start, start + step)
             met = np.cumsum(w[self.one[part]] * w[self.two[part]], dtype=np.int64)

@@ -1,0 +1,264 @@
+"""One set of embeddings and what is asked of it: all pairs or a list, in full or on a sample."""
+
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from recognition.comparisons.all_pairs import tally_all
+from recognition.comparisons.pairs import compare_all, compare_pairs
+from recognition.comparisons.scores import Scores
+from recognition.comparisons.tally import Tally
+from recognition.datasets.embedding_files import Failure
+from recognition.datasets.pair_lists import PairList
+from recognition.errors import InputError
+from recognition.evaluation.accuracy import FoldedPairs, accuracy_row, person_folds
+from recognition.evaluation.failures import (
+    Lost,
+    account_for,
+    failures_to_acquire,
+    lost_pairs,
+)
+from recognition.evaluation.groups import group_rates
+from recognition.evaluation.identification import identify_strangers
+from recognition.evaluation.options import Options
+from recognition.evaluation.paired import compare_scores
+from recognition.evaluation.parts import Parts
+from recognition.evaluation.retrieval import retrieve
+from recognition.evaluation.rows import Row, Section
+from recognition.evaluation.tallied import verify_tally
+from recognition.progress import Watch
+from recognition.protocols import sample_people
+
+Mask = npt.NDArray[np.bool_]
+
+EVERY_SCORE = 2**23  # pairs: up to here every score is kept, in some 700 MB with the resamples
+SEARCHED = 100_000  # pictures: up to here all of them are searched among
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """What to tell pictures apart by: the name of the column, and each picture's entry (N,)."""
+
+    column: str
+    values: npt.NDArray[np.str_]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One set of embeddings, and what is asked of it."""
+
+    embeddings: npt.NDArray[Any]
+    labels: npt.NDArray[np.str_]
+    pairs: PairList | None
+    options: Options
+    failures: tuple[Failure, ...]
+    checkpoint: Path | None
+    watch: Watch
+    notes: list[str] = field(default_factory=list)
+
+    def check(self, other: npt.ArrayLike | None, grouping: Grouping | None) -> None:
+        """Refuse what cannot be, before hours of work."""
+        if self.embeddings.ndim != 2 or self.labels.shape != self.embeddings.shape[:1]:
+            raise InputError(
+                f"expected embeddings of shape (N, D) and N labels, got {self.embeddings.shape} "
+                f"and {self.labels.shape}"
+            )
+        for what, entries in (("second model", other), ("grouping", grouping and grouping.values)):
+            if entries is not None and len(np.asarray(entries)) != len(self.labels):
+                raise InputError(
+                    f"expected a {what} with one entry for each of {len(self.labels)} pictures, "
+                    f"got {len(np.asarray(entries))}; put them in the same order"
+                )
+
+    @cached_property
+    def large(self) -> bool:
+        """Whether there are more pairs than every score can be kept of."""
+        n = len(self.labels)
+        return self.pairs is None and n * (n - 1) // 2 > EVERY_SCORE
+
+    @cached_property
+    def sample(self) -> Mask:
+        """(N,) the pictures of people drawn at random, few enough to keep every score of."""
+        most = int((2 * EVERY_SCORE) ** 0.5)
+        kept = sample_people(self.labels, most_pictures=most, seed=self.options.seed)
+        return np.isin(self.labels, kept)
+
+    def scores(self) -> Scores | Tally:
+        """The comparisons that are judged: all of them, or those of the list."""
+        if not self.large:
+            return self._kept(self.embeddings)
+        pairs = len(self.labels) * (len(self.labels) - 1) // 2
+        with self.watch("comparing all pairs", pairs) as advance:
+            return tally_all(
+                self.embeddings, self.labels, checkpoint=self.checkpoint, progress=advance
+            )
+
+    def _kept(self, embeddings: npt.NDArray[Any], mask: Mask | None = None) -> Scores:
+        """Every score, of all pictures or those of a mask."""
+        if self.pairs is None:
+            mask = np.ones(len(self.labels), bool) if mask is None else mask
+            return compare_all(embeddings[mask], self.labels[mask])
+        first, second = self.pairs.first, self.pairs.second
+        inside = np.ones(len(first), bool) if mask is None else mask[first] & mask[second]
+        return compare_pairs(embeddings, self.labels, first[inside], second[inside])
+
+    def sections(self, scores: Scores | Tally) -> list[Section]:
+        """All that was asked for and can be done."""
+        parts = Parts(self.options, self.notes)
+        folded = self.pairs is not None and self.pairs.folds is not None
+        accuracy = self._listed_accuracy if folded else None
+        if isinstance(scores, Tally):
+            sections = self._of_tally(parts, scores)
+        else:
+            sections = parts.of_scores(scores, accuracy=accuracy)
+        failed = np.array([one.label for one in self.failures], np.str_)
+        if self.pairs is None:
+            parts.add(sections, "identification", lambda: self._identification(failed))
+            parts.add(sections, "retrieval", self._retrieval)
+        acquired = failures_to_acquire(self.labels, failed, self.options)
+        sections.append(account_for(acquired, scores, self._lost(failed), self.options))
+        return sections
+
+    def _of_tally(self, parts: Parts, tally: Tally) -> list[Section]:
+        """Verification of all, and the rest of what needs every score on a sample of people."""
+        sections = parts.of_scores(
+            self._kept(self.embeddings, self.sample),
+            verification=lambda: verify_tally(tally, self.options),
+            accuracy=self._sampled_accuracy,
+        )
+        return [
+            section
+            if section.key == "verification"
+            else replace(section, notes=(self._sample_note, *section.notes))
+            for section in sections
+        ]
+
+    def _sampled_accuracy(self, scores: Scores) -> Row:
+        found = accuracy_row(
+            person_folds(scores, seed=self.options.seed), "Accuracy, folds by person"
+        )
+        return replace(found, estimate=replace(found.estimate, note=self._sample_note))
+
+    def _listed_accuracy(self, scores: Scores) -> Row:
+        pairs = self.pairs
+        if pairs is None or pairs.folds is None:
+            raise InputError("expected a list of pairs with folds")
+        kinds = pairs.mated, ~pairs.mated
+        listed = FoldedPairs(
+            np.concatenate([scores.mated, scores.nonmated]).astype(np.float64),
+            np.repeat([True, False], [len(scores.mated), len(scores.nonmated)]),
+            np.concatenate([pairs.folds[kind] for kind in kinds]),
+        )
+        return accuracy_row(listed, "Accuracy, folds of the list")
+
+    @cached_property
+    def _searched(self) -> tuple[npt.NDArray[Any], npt.NDArray[np.str_], tuple[str, ...]]:
+        """Embeddings and labels that are searched among, and what to say of them."""
+        if len(self.labels) <= SEARCHED:
+            return self.embeddings, self.labels, ()
+        kept = sample_people(self.labels, most_pictures=SEARCHED, seed=self.options.seed)
+        mask = np.isin(self.labels, kept)
+        note = f"Measured on {len(kept)} people at random, {mask.sum()} pictures of {len(mask)}"
+        return self.embeddings[mask], self.labels[mask], (note,)
+
+    def _identification(self, failed: npt.NDArray[np.str_]) -> Section:
+        options = self.options
+        embeddings, labels, notes = self._searched
+        section = identify_strangers(
+            embeddings,
+            labels,
+            seed=options.seed,
+            replicates=options.replicates,
+            enrolled_pictures=options.enrolled_pictures,
+            fpir_targets=options.fpir,
+            failures=failed[np.isin(failed, labels)] if notes else failed,
+            progress=self.watch,
+        )
+        return replace(section, notes=(*notes, *section.notes))
+
+    def _retrieval(self) -> Section:
+        options = self.options
+        embeddings, labels, notes = self._searched
+        section = retrieve(
+            embeddings,
+            labels,
+            seed=options.seed,
+            replicates=options.replicates,
+            progress=self.watch,
+        )
+        return replace(section, notes=(*notes, *section.notes))
+
+    def _lost(self, failed: npt.NDArray[np.str_]) -> Lost:
+        return lost_pairs(self.labels, failed) if self.pairs is None else Lost(*self.pairs.failures)
+
+    def groups(self, scores: Scores | Tally, grouping: Grouping) -> dict[str, Any]:
+        """Both error rates within each group."""
+        if isinstance(scores, Tally):
+            scores, mask = self._kept(self.embeddings, self.sample), self.sample
+        else:
+            mask = np.ones(len(self.labels), bool)
+        found = group_rates(
+            scores,
+            self.labels[mask],
+            grouping.values[mask],
+            grouping.column,
+            lambda inside: self._kept(self.embeddings, _spread(mask, inside)),
+            self.options,
+        )
+        if self.large:
+            found["notes"].insert(0, self._sample_note)
+        return found
+
+    @property
+    def _sample_note(self) -> str:
+        people, pictures = len(np.unique(self.labels[self.sample])), int(self.sample.sum())
+        return f"Measured on {people} people at random, {pictures} pictures of {len(self.labels)}"
+
+    def comparison(self, scores: Scores | Tally, other: npt.NDArray[Any]) -> dict[str, Any]:
+        """Differences to a second model, on the same people."""
+        options = self.options
+        mask = self.sample if self.large else None
+        first = self._kept(self.embeddings, mask) if isinstance(scores, Tally) else scores
+        differences = compare_scores(
+            first,
+            self._kept(other, mask),
+            options.targets(first.nonmated_count),
+            replicates=options.replicates,
+            seed=options.seed,
+        )
+        notes = [
+            (
+                "Both models are judged on the same comparisons, each at its own thresholds; intervals "
+                "of the differences resample the same people for both"
+            )
+        ]
+        if self.large:
+            notes.insert(0, self._sample_note)
+        return {
+            "people": first.people,
+            "rows": [asdict(one) for one in differences],
+            "notes": notes,
+        }
+
+    def describe(self, scores: Scores | Tally) -> dict[str, Any]:
+        """What was evaluated."""
+        return {
+            "pictures": len(self.labels),
+            "people": len(np.unique(self.labels)),
+            "dimensions": self.embeddings.shape[1],
+            "mated": len(scores.mated),
+            "nonmated": scores.nonmated_count,
+            "failures": [one._asdict() for one in self.failures],
+            "notes": [*self.notes, *(self.pairs.notes if self.pairs is not None else ())],
+        }
+
+
+def _spread(mask: Mask, inside: Mask) -> Mask:
+    """`inside` says which of the pictures of `mask`; as a mask of all pictures."""
+    every = np.zeros(len(mask), bool)
+    every[np.flatnonzero(mask)[inside]] = True
+    return every
