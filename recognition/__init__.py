@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from recognition.evaluation.everything import evaluate, evaluate_scores
     from recognition.evaluation.findings import Findings
     from recognition.evaluation.options import Options
+    from recognition.evaluation.task import Grouping
     from recognition.metrics import angle_statistics, equal_error_rate, fnir_at_fpir, tar_at_fmr
     from recognition.metrics.thresholds import choose_threshold
     from recognition.protocols import open_set_split, split_people
@@ -34,6 +35,7 @@ _HOME = {
     "Estimate": "evaluation",
     "Evaluation": "evaluation",
     "Findings": "evaluation.findings",
+    "Grouping": "evaluation.task",
     "InputError": "errors",
     "Options": "evaluation.options",
     "Pictures": "datasets.pictures",
@@ -64,6 +66,7 @@ __all__ = [
     "Estimate",
     "Evaluation",
     "Findings",
+    "Grouping",
     "InputError",
     "Options",
     "Pictures",

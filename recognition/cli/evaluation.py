@@ -17,9 +17,10 @@ from recognition.datasets.embedding_files import EmbeddingFile, read_embeddings
 from recognition.datasets.pair_lists import PairList, read_pairs
 from recognition.datasets.score_files import read_scores
 from recognition.errors import InputError
-from recognition.evaluation.everything import Grouping, evaluate, evaluate_scores
+from recognition.evaluation.everything import evaluate, evaluate_scores
 from recognition.evaluation.findings import Findings
 from recognition.evaluation.options import Options
+from recognition.evaluation.task import Grouping
 from recognition.report.curves import save_curves
 from recognition.report.run_folder import check_free, run_folder
 from recognition.report.sheet import headline, markdown, notes, summary, tables
