@@ -26,13 +26,15 @@ check: $(VENV)/ready  ## style, types, and the directions of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/ready  ## time, memory and exactness beside the peers; about fifteen minutes
+bench: $(VENV)/ready  ## time, memory and exactness beside the peers; about half an hour
 	$(BIN)/python tests/benchmarks/class_axis.py $(ARGS)
 	$(BIN)/python tests/benchmarks/sampling.py
 	$(BIN)/python tests/benchmarks/all_pairs.py
 
-soak: $(VENV)/ready  ## the suite with thirty times as many random examples
+soak: $(VENV)/ready  ## thirty times as many random examples, coverage of intervals in full, a kill at 100,000 pictures
 	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -n auto $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/coverage.py
+	$(BIN)/python tests/benchmarks/all_pairs.py --resume-proof
 
 format: $(VENV)/ready
 	$(BIN)/ruff check --fix .

@@ -74,12 +74,12 @@ def doubt(rate: str, target: float, trials: int, what: str, errors: str) -> str 
     allowed = allowed_errors(target, trials)
     if not allowed:
         return (
-            f"{rate} {target:g} cannot be measured with {trials} {what}; "
+            f"{rate} {target:g} cannot be measured with {trials:,} {what}; "
             f"the smallest is {3 / trials:.1e} at 95 %"  # the rule of three
         )
     if allowed < ENOUGH_ERRORS:
         return (
-            f"{rate} {target:g} rests on at most {allowed} {errors} among {trials} {what}; "
+            f"{rate} {target:g} rests on at most {allowed} {errors} among {trials:,} {what}; "
             f"{ENOUGH_ERRORS} are needed to trust it (Doddington's rule)"
         )
     return None

@@ -100,7 +100,7 @@ def test_every_row_has_counts_or_says_why_not(finished: tuple[Result, Path]) -> 
             assert row["interval"]
     unresolved = rows(found)["tar@fmr=0.0001"]
     assert unresolved["value"] is None
-    assert "cannot be measured with 2376" in unresolved["note"]
+    assert "cannot be measured with 2,376" in unresolved["note"]
 
 
 def test_json_is_all_that_stdout_gets(faces: Path, tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def test_a_target_below_one_false_match_is_not_resolved_but_says_why():
     point = v.tar_at_fmr(scores, 1e-6)
     assert (point.resolved, point.reliable, point.allowed, point.fmr) == (False, False, 0, 0)
     assert point.reason == (
-        "FMR 1e-06 cannot be measured with 14151 non-mated comparisons; "
+        "FMR 1e-06 cannot be measured with 14,151 non-mated comparisons; "
         "the smallest is 2.1e-04 at 95 %"
     )
     assert point.tar == (scores.mated > scores.nonmated.max()).mean()
@@ -165,7 +165,7 @@ def test_thirty_false_matches_make_a_rate_reliable():
     assert v.tar_at_fmr(scores, 0.01).reason is None
     below = v.tar_at_fmr(scores, 0.0099)
     assert (below.resolved, below.reliable) == (True, False)
-    assert "at most 29 false matches among 3000" in below.reason
+    assert "at most 29 false matches among 3,000" in below.reason
 
 
 @pytest.mark.parametrize(
