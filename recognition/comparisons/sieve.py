@@ -1,0 +1,100 @@
+"""Which of a block's float32 products need a second look, and what the others count for."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from recognition.comparisons.product import Singles
+from recognition.comparisons.steps import Counts, Floats
+
+Wheres = npt.NDArray[np.int64]
+
+FEW = 0.12  # of a tile: so few are copied out and sorted, more are compared where they are
+
+
+class Find(NamedTuple):
+    """What a tile holds.
+
+    Attributes:
+        sure: (T,) how many scores are at or above each threshold beyond doubt.
+        places: (Q,) flat places in the tile of the scores that have to be computed exactly.
+        products: (Q,) what the float32 product has there.
+    """
+
+    sure: Counts
+    places: Wheres
+    products: Singles
+
+
+class Sieve:
+    """A floor, descending thresholds below it, and how far a product can be from its score.
+
+    A product p at least `guard` above a threshold belongs to a score above it, one that far
+    below it to a score below it. What is between is left to `decide`, as is all that may reach
+    the floor. NaN stands for a pair that is not to be counted.
+    """
+
+    def __init__(self, thresholds: Floats, floor: float, guard: float) -> None:
+        self.thresholds, self.floor, self.guard = thresholds, floor, guard
+        down, up = np.float32(-np.inf), np.float32(np.inf)
+        self._low = np.nextafter((thresholds - guard).astype(np.float32), down)
+        self._high = np.nextafter((thresholds + guard).astype(np.float32), up)
+        self._edge = np.nextafter(np.float32(floor - guard), down)
+        ends = np.stack([self._low[::-1], self._high[::-1]], axis=1).ravel()  # ascending
+        self._edges = np.append(ends, self._edge)
+        self._keys = _ordered(self._edges).astype(np.int64) << 32
+
+    def sift(self, tile: Singles, marks: npt.NDArray[np.bool_]) -> Find:
+        """Count what is sure, and find what is not; `marks` is as large as the tile, for scratch.
+
+        Memory that is there already spares the time that fresh pages take, which is as long as
+        comparing.
+        """
+        flat, above = tile.reshape(-1), marks.reshape(-1)
+        sure = np.zeros(len(self.thresholds), np.int64)
+        rest, near = len(self.thresholds), None
+        np.greater_equal(flat, self._low[rest - 1] if rest else self._edge, out=above)
+        while rest and np.count_nonzero(above) > FEW * len(flat):  # from the lowest upwards
+            rest -= 1
+            beyond = flat >= self._high[rest]
+            sure[rest] = np.count_nonzero(beyond)
+            beyond ^= above
+            near = beyond if near is None else np.logical_or(near, beyond, out=near)
+            np.greater_equal(flat, self._low[rest - 1] if rest else self._edge, out=above)
+        places = np.flatnonzero(above)
+        if rest:
+            keys = (_ordered(flat[places]).astype(np.int64) << 32) | places
+            keys.sort()
+            at = keys.searchsorted(self._keys[-2 * rest - 1 :])
+            sure[:rest] = (len(keys) - at[1::2])[::-1]
+            doubtful = [keys[i:j] for i, j in zip(at[:-1:2], at[1::2], strict=True)]
+            places = np.concatenate([*doubtful, keys[at[-1] :]]) & 0xFFFFFFFF
+        if near is not None:
+            places = np.concatenate([np.flatnonzero(near), places])
+        return Find(sure, places, flat[places])
+
+    def decide(self, find: Find, scores: Singles) -> tuple[Counts, npt.NDArray[np.bool_]]:
+        """#{v >= t} in the tile, and which of the `scores` of its places may be in the tail.
+
+        Raises:
+            ArithmeticError: a product farther from its score than float32 can put it, which
+                would leave all the others in doubt.
+        """
+        off = float(np.abs(find.products - scores).max(initial=0))
+        if off > self.guard:
+            raise ArithmeticError(
+                f"a float32 matrix product is off by {off:.1e} here, more than the {self.guard:.1e} "
+                "that rounding allows; multiply in full precision (no TF32, no bfloat16)"
+            )
+        high = find.products >= self._edge
+        near, scores = find.products[~high], scores[~high]
+        above = len(self._low) - np.searchsorted(self._low[::-1], near, side="right")
+        reached = above[scores >= self.thresholds[above]]
+        return find.sure + np.bincount(reached, minlength=len(self.thresholds)), high
+
+
+def _ordered(values: Singles) -> npt.NDArray[np.int32]:
+    """The bits of float32 numbers as whole numbers in the same order."""
+    bits = np.ascontiguousarray(values).view(np.int32)
+    return bits ^ ((bits >> 31) & np.int32(0x7FFFFFFF))
