@@ -50,7 +50,7 @@ def verify_tally(tally: Tally, options: Options) -> Section:
         _d_prime(tally),
     ]
     for threshold in options.thresholds:
-        rows += rates_at(tally, threshold, options)
+        rows += rates_at(tally, threshold)
     note = (
         f"All {tally.nonmated_count} non-mated comparisons were made. The {len(tally.tail)} highest "
         f"are kept one by one, from score {tally.floor:.4f} on; below it they are counted at "
@@ -88,13 +88,14 @@ def _below_the_tail(tally: Tally, point: OperatingPoint) -> Estimate:
 
 def _equal_errors(tally: Tally, interval: Interval | None) -> Row:
     rate = equal_error_rate(tally)
-    low, high = _crossing(tally.steps)
-    counts = {"low": low, "high": high, "threshold": rate.threshold} | _sizes(tally)
     found = Uncertainty({"eer": interval}, CLUSTERED_WILSON)
-    note = None
-    if low < high:
+    low, high, value, note = rate.low, rate.high, rate.rate, None
+    if not tally.complete:
+        low, high = _crossing(tally.steps)
+        value = (low + high) / 2
         note = f"between {low:.6f} and {high:.6f}: there, scores are counted at thresholds only"
-    return row("eer", "EER", "share", (low + high) / 2, found, note=note, counts=counts)
+    counts = {"low": low, "high": high, "threshold": rate.threshold} | _sizes(tally)
+    return row("eer", "EER", "share", value, found, note=note, counts=counts)
 
 
 def _crossing(steps: Steps) -> tuple[float, float]:
