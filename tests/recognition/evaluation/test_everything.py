@@ -48,9 +48,10 @@ def sampled():
 def test_beyond_what_is_kept_verification_is_still_of_all_pairs(sampled):
     whole, large = sampled
     assert large.input["nonmated"] == whole.input["nonmated"] == 79_000
-    for key in ("eer", "tar@fmr=0.001", "tar@fmr=0.1"):
-        # here the tail holds everything, so that nothing is a bound
-        assert large[key].estimate.value == pytest.approx(whole[key].estimate.value, abs=1e-12)
+    for target in ("0.1", "0.01", "0.001"):  # the tail holds 65,536 of them
+        key = f"tar@fmr={target}"
+        assert large[key].estimate.value == whole[key].estimate.value
+    assert large["eer"].estimate.value == pytest.approx(whole["eer"].estimate.value, rel=1e-3)
 
 
 def test_what_needs_every_score_is_of_people_at_random_and_says_so(sampled):
