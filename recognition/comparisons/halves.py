@@ -27,7 +27,13 @@ class Halves(NamedTuple):
     of_person: npt.NDArray[np.int64]
 
     def judged(self, whole: Scores, mated: npt.ArrayLike, nonmated: npt.ArrayLike) -> Scores:
-        """The comparisons within the halves, in the order they came, with other scores."""
+        """The comparisons within the halves, in the order they came, with other scores.
+
+        Args:
+            whole: all comparisons, of which these are the halves.
+            mated: (P,) their new scores.
+            nonmated: (N,) theirs; those of comparisons between the halves are left out.
+        """
         inside = self.nonmated >= 0
         return Scores(
             np.asarray(mated),
@@ -71,9 +77,9 @@ def _deal(scores: Scores, seed: int) -> npt.NDArray[np.int64]:
 def _part(scores: Scores, mated: Bools, nonmated: Bools) -> Scores:
     if not mated.any() or not nonmated.any():
         raise InputError(
-            "expected mated and non-mated comparisons in each half of the people, but one of "
-            f"{scores.people} people has {mated.sum()} and {nonmated.sum()}; compare at least 4 "
-            "people, 2 of them with 2 pictures"
+            "expected mated and non-mated comparisons in each half of the people, but one half "
+            f"of {scores.people} people has {mated.sum()} and {nonmated.sum()}; compare at least "
+            "4 people, 2 of them with 2 pictures"
         )
     return Scores(
         scores.mated[mated],

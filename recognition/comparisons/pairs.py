@@ -55,16 +55,32 @@ def compare_pairs(
         second: (M,) rows, one for each of the first.
 
     Raises:
-        InputError: embeddings or labels that cannot be used, rows that do not exist, no pair of
-            one kind.
+        InputError: embeddings or labels that cannot be used, rows that do not exist or are not two
+            by two, a picture paired with itself, no pair of one kind.
+
+    >>> rows = np.array([0, 1]), np.array([1, 2])
+    >>> scores = compare_pairs([[1, 0], [2, 0], [0, 2]], ["ann", "ann", "bob"], *rows)
+    >>> scores.mated, scores.nonmated
+    (array([1.], dtype=float32), array([0.], dtype=float32))
     """
     unit = unit_rows(embeddings)
     people = people_of(labels, len(unit))
-    both = np.stack([first, second])
-    if both.ndim != 2 or (both.size and not 0 <= both.min() <= both.max() < len(unit)):
+    if np.ndim(first) != 1 or np.shape(first) != np.shape(second):
         raise InputError(
-            f"expected pairs of rows below {len(unit)}, got shape {both.shape} with rows up to "
-            f"{both.max(initial=0)}; make the list of pairs for these embeddings"
+            f"expected a second row for each first one, got shapes {np.shape(first)} and "
+            f"{np.shape(second)}; pass two flat lists of rows"
+        )
+    both = np.stack([first, second])
+    if both.size and not 0 <= both.min() <= both.max() < len(unit):
+        raise InputError(
+            f"expected pairs of rows below {len(unit)}, got rows from {both.min()} to "
+            f"{both.max()}; make the list of pairs for these embeddings"
+        )
+    alone = both[0] == both[1]
+    if alone.any():
+        raise InputError(
+            f"expected pairs of two pictures, but row {both[0][alone][0]} is paired with itself; "
+            "a picture is always like itself: leave such pairs out"
         )
     step = max(1, 2**21 // unit.shape[1])
     cosines = np.concatenate(

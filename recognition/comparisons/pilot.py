@@ -6,7 +6,7 @@ from recognition.comparisons.product import Singles
 from recognition.comparisons.sorted_rows import SortedRows
 from recognition.comparisons.steps import Floats
 
-SIDE = 128  # pictures against pictures in one square of the sample
+SIDE = 256  # pictures against pictures in one square of the sample
 SEED = 20220714
 CLUMP = 0.01  # a share of scores too large to be told apart one by one
 GRID = 2.0**20
@@ -43,17 +43,17 @@ def tail_floor(scores: Singles, share: float, guard: float) -> tuple[float, bool
 
 
 def rates(lowest: float, count: int) -> Floats:
-    """About `count` rates above `lowest`: even in the logarithm up to 0.1, then few.
+    """About `count` rates above `lowest`: even in the logarithm up to 0.05, then few.
 
     High rates are met by most pairs of a file, which makes counting them dear, and matter to no
-    decision: 0.2 and 0.5 do. The powers of ten are always among them.
+    decision: 0.1, 0.2 and 0.5 do. The powers of ten are always among them.
 
-    >>> rates(0.01, 9).round(3).tolist()
-    [0.015, 0.022, 0.032, 0.046, 0.068, 0.1, 0.2, 0.5]
+    >>> rates(0.01, 8).round(3).tolist()
+    [0.015, 0.022, 0.033, 0.05, 0.1, 0.2, 0.5]
     """
-    tens = np.array([0.0001, 0.001, 0.01, 0.1])
-    high = np.array([0.2, 0.5])
-    even = np.geomspace(lowest, 0.1, max(2, count - len(high))) if lowest < 0.1 else tens
+    tens = np.array([0.0001, 0.001, 0.01])
+    high = np.array([0.1, 0.2, 0.5])
+    even = np.geomspace(lowest, 0.05, max(2, count - len(high))) if lowest < 0.05 else tens
     every = np.unique(np.concatenate([tens, even, high]).round(12))
     return every[every > lowest]
 

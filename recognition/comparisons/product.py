@@ -3,7 +3,6 @@
 import os
 import time
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,17 +10,38 @@ import numpy.typing as npt
 Singles = npt.NDArray[np.float32]
 Multiply = Callable[[Singles, Singles, Singles], None]
 
-BLOCKS = (2048, 4096)
 MANY = 2**16  # fewer rows are multiplied before a choice, or an import of torch, pays off
+SMALL, LARGE = 1024, 4096  # rows of a block: what a cache holds, what keeps many cores busy
+TRIALS = 3
 UNIT = 2.0**-24  # unit roundoff of float32
 
 
-class Product(NamedTuple):
-    """A routine that writes a bᵀ (m, n) into its third argument, and the block it is best at."""
+class Product:
+    """Writes a bᵀ (m, n) into `out` by the fastest of some routines, which it finds by using them.
 
-    name: str
-    block: int
-    multiply: Multiply
+    All of them round within `guard`, so that it does not matter which of them did what.
+    """
+
+    def __init__(self, routines: dict[str, Multiply], block: int) -> None:
+        self.block = block
+        self._routines = routines
+        self._pace = dict.fromkeys(routines, np.inf)
+        self._left = [name for _ in range(TRIALS) for name in routines] * (len(routines) > 1)
+
+    @property
+    def name(self) -> str:
+        """The routine that was the fastest up to now."""
+        return min(self._pace, key=lambda name: self._pace[name])
+
+    def multiply(self, a: Singles, b: Singles, out: Singles) -> None:
+        """Whole blocks are raced over, a few for each routine; the shortest time counts."""
+        if not self._left or out.size < self.block**2:
+            self._routines[self.name](a, b, out)
+            return
+        name = self._left.pop(0)
+        start = time.perf_counter()
+        self._routines[name](a, b, out)
+        self._pace[name] = min(self._pace[name], time.perf_counter() - start)
 
 
 def guard(dim: int) -> float:
@@ -50,22 +70,15 @@ def threads() -> int:
 
 
 def fastest(rows: Singles) -> Product:
-    """The quickest way to multiply blocks of these unit `rows` (N, D), found by trying.
+    """The product for unit `rows` (N, D): numpy's, and torch's where there are many rows.
 
-    Fewer than 65,536 rows are left to numpy. A routine that does not keep to `guard` (torch when
-    it is told to multiply in bfloat16 or TF32) is no candidate, whatever its speed.
+    A routine that does not keep to `guard` (torch when it is told to multiply in bfloat16 or TF32)
+    is left out, whatever its speed.
     """
     if len(rows) < MANY:
-        return Product("numpy", max(1, min(len(rows), BLOCKS[0])), _numpy)
-    best, shortest = Product("numpy", BLOCKS[0], _numpy), np.inf
-    for name, multiply in _routines():
-        if not _keeps_to_guard(multiply, rows):
-            continue
-        for block in BLOCKS:
-            took = _seconds(multiply, rows, block) / block**2
-            if took < shortest:
-                best, shortest = Product(name, block, multiply), took
-    return best
+        return Product({"numpy": _numpy}, min(len(rows), SMALL))
+    kept = {name: routine for name, routine in _routines() if _keeps_to_guard(routine, rows)}
+    return Product(kept or {"numpy": _numpy}, LARGE)
 
 
 def _routines() -> Iterator[tuple[str, Multiply]]:
@@ -92,15 +105,3 @@ def _keeps_to_guard(multiply: Multiply, rows: Singles) -> bool:
     multiply(a, b, out)
     exact = a.astype(np.float64) @ b.T.astype(np.float64)
     return bool((np.abs(out - exact) <= guard(rows.shape[1])).all())
-
-
-def _seconds(multiply: Multiply, rows: Singles, block: int) -> float:
-    """The shorter of two runs: a busy machine only ever adds to the time."""
-    a, b = rows[:block], rows[block : 2 * block]
-    out = np.empty((len(a), len(b)), np.float32)
-    times = []
-    for _ in range(2):
-        start = time.perf_counter()
-        multiply(a, b, out)
-        times.append(time.perf_counter() - start)
-    return min(times)

@@ -10,7 +10,7 @@ from recognition.comparisons.steps import Counts, Floats
 
 Wheres = npt.NDArray[np.int64]
 
-FEW = 0.12  # of a tile: so few are copied out and sorted, more are compared where they are
+FEW = 0.06  # of a tile: so few are copied out and sorted, more are compared where they are
 
 
 class Find(NamedTuple):

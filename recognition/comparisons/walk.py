@@ -145,7 +145,8 @@ class Walk:
         """What these rows of a block add, tile by tile; `first` counts from its first row."""
         counts, asked = np.zeros(len(sieve.thresholds), np.int64), 0
         kept: list[tuple[Singles, Wheres, Wheres]] = []
-        step = max(1, self._plan.tile // block.shape[1])
+        size = self._plan.tile * (1 if len(sieve.thresholds) else 4)  # a tail alone is little work
+        step = max(1, size // block.shape[1])
         for top in range(0, len(block), step):
             find = sieve.sift(block[top : top + step], marks[top : top + step])
             i, j = np.divmod(find.places, block.shape[1])

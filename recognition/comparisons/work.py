@@ -19,7 +19,7 @@ KINDS = {
     "widened": ("<i8", 0),
     "thresholds": ("<f8", 1),
     "counts": ("<i8", 1),
-    "sums": ("<f8", 1),
+    "spread": ("<f8", 1),
     "scores": ("<f4", 1),
     "first": ("<i4", 1),
     "second": ("<i4", 1),
@@ -36,7 +36,7 @@ class Work:
     widened: int  # how often the floor turned out too high
     thresholds: Floats
     counts: Counts
-    sums: Floats
+    spread: Floats
 
 
 def new_tail(want: int, floor: float) -> Tail:
@@ -70,7 +70,7 @@ class Saving:
             and (not len(scores) or (first.min() >= 0 and max(first.max(), second.max()) < n))
             and bool((first < second).all() and np.isfinite(scores).all())
             and found["thresholds"].shape == found["counts"].shape
-            and found["sums"].shape == (2,)
+            and found["spread"].shape == (2,)
         )
         if not fits:
             raise InputError(
@@ -86,7 +86,7 @@ class Saving:
             int(found["widened"]),
             found["thresholds"],
             found["counts"],
-            found["sums"],
+            found["spread"],
         )
 
     def maybe(self, work: Work) -> None:
@@ -102,7 +102,7 @@ class Saving:
             work.widened,
             work.thresholds,
             work.counts,
-            work.sums,
+            work.spread,
             scores,
             first,
             second,

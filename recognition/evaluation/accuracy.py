@@ -10,28 +10,37 @@ from recognition.comparisons.scores import Scores
 from recognition.errors import InputError
 from recognition.evaluation.estimates import Estimate
 from recognition.evaluation.rows import Row
+from recognition.evaluation.uncertainty import INDEPENDENT_WILSON
 from recognition.metrics.accuracy import fold_accuracy
+from recognition.metrics.proportions import Interval, wilson_share
 
 FOLDS = 10
 BY_FOLD = "standard error over folds"
+BY_PERSON = "Wilson, one trial per person"
 
 
 class FoldedPairs(NamedTuple):
-    """(M,) scores of pairs, whether each shows one person, and its fold."""
+    """(M,) scores of pairs, whether each shows one person, and its fold.
+
+    `people` is how many have mated pairs, None where nobody knows.
+    """
 
     scores: npt.NDArray[np.float64]
     mated: npt.NDArray[np.bool_]
     folds: npt.NDArray[np.int64]
+    people: int | None = None
 
 
 def accuracy_row(pairs: FoldedPairs, label: str) -> Row:
     """Mean accuracy over the folds; the interval is mean ± t S_E, t with k - 1 degrees of freedom.
 
+    Where all k folds agree S_E is 0, which is no certainty: the interval is then Wilson's of one
+    trial per person or, where nobody knows the people, per pair.
+
     Raises:
         InputError: fewer than two folds, or a fold without both kinds of pairs.
     """
     found = fold_accuracy(pairs.scores, pairs.mated, pairs.folds)
-    reach = float(student.ppf(0.975, len(found.folds) - 1)) * found.standard_error
     counts = {
         "standard_error": found.standard_error,
         "folds": len(found.folds),
@@ -40,8 +49,15 @@ def accuracy_row(pairs: FoldedPairs, label: str) -> Row:
         "accuracies": found.accuracies.tolist(),
         "thresholds": found.thresholds.tolist(),
     }
-    low, high = max(0.0, found.mean - reach), min(1.0, found.mean + reach)
-    return Row("accuracy", label, "share", Estimate(found.mean, low, high, None, counts), BY_FOLD)
+    if np.ptp(found.accuracies):  # S_E itself is seldom exactly 0
+        reach = float(student.ppf(0.975, len(found.folds) - 1)) * found.standard_error
+        interval = Interval(max(0.0, found.mean - reach), min(1.0, found.mean + reach))
+        method = BY_FOLD
+    else:
+        interval = wilson_share(found.mean, pairs.people or len(pairs.scores))
+        method = INDEPENDENT_WILSON if pairs.people is None else BY_PERSON
+    estimate = Estimate(found.mean, *interval, counts=counts)
+    return Row("accuracy", label, "share", estimate, method)
 
 
 def person_folds(scores: Scores, *, folds: int = FOLDS, seed: int = 0) -> FoldedPairs:
@@ -74,6 +90,7 @@ def person_folds(scores: Scores, *, folds: int = FOLDS, seed: int = 0) -> Folded
         np.concatenate([scores.mated, scores.nonmated[chosen]]).astype(np.float64),
         np.repeat([True, False], [len(own), len(chosen)]),
         np.concatenate([own, sides[chosen, 0]]),
+        int(paired.sum()),
     )
 
 

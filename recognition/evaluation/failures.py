@@ -9,8 +9,9 @@ from recognition.comparisons.scores import ScoreTable, accepted
 from recognition.evaluation.estimates import Estimate
 from recognition.evaluation.options import Options
 from recognition.evaluation.rows import Row, Section
-from recognition.evaluation.uncertainty import BY_PERSON, row
-from recognition.metrics.intervals import mean_interval, wilson
+from recognition.evaluation.uncertainty import INDEPENDENT_WILSON, row
+from recognition.metrics.clustered import share_interval
+from recognition.metrics.intervals import CLUSTERED_WILSON, wilson
 from recognition.metrics.verification import tar_at_fmr
 
 TITLE = "Failures: pictures without an embedding"
@@ -44,35 +45,31 @@ def lost_pairs(labels: npt.ArrayLike, failed_labels: npt.ArrayLike) -> Lost:
     return Lost(every[0] - kept[0], every[1] - kept[1])
 
 
-def failures_to_acquire(
-    labels: npt.NDArray[np.str_], failed_labels: npt.NDArray[np.str_], options: Options
-) -> Row:
+def failures_to_acquire(labels: npt.NDArray[np.str_], failed_labels: npt.NDArray[np.str_]) -> Row:
     """FTA, the share of the pictures without an embedding (ISO/IEC 19795-1).
 
-    Without any failure the interval is Wilson's on the number of people, since a resample of
-    people who never failed says nothing.
+    Args:
+        labels: (N,) the person on each picture that was embedded.
+        failed_labels: (F,) the person on each that was not.
+
+    Raises:
+        InputError: no picture at all.
     """
-    pictures, failed = len(labels) + len(failed_labels), len(failed_labels)
-    people = np.concatenate([labels, failed_labels])
-    if failed:
-        missing = np.repeat([0.0, 1.0], [len(labels), failed])
-        interval = mean_interval(missing, people, replicates=options.replicates, seed=options.seed)
-        method = BY_PERSON
-    else:
-        interval, method = wilson(0, len(np.unique(people))), "Wilson, by person"
-    counts = {"failed": failed, "pictures": pictures}
-    estimate = Estimate(failed / pictures, *interval, counts=counts)
-    return Row("fta", "Failure to acquire (FTA)", "share", estimate, method)
+    failed = np.repeat([False, True], [len(labels), len(failed_labels)])
+    persons = np.unique(np.concatenate([labels, failed_labels]), return_inverse=True)[1]
+    interval = share_interval(failed, persons)
+    counts = {"failed": len(failed_labels), "pictures": len(failed)}
+    estimate = Estimate(len(failed_labels) / len(failed), *interval, counts=counts)
+    return Row("fta", "Failure to acquire (FTA)", "share", estimate, CLUSTERED_WILSON)
 
 
 def comparisons_lost(scores: ScoreTable, lost: Lost) -> Row:
     """FTA where only comparisons are known: the share of those that have no score."""
     failed, trials = sum(lost), sum(lost) + len(scores.mated) + scores.nonmated_count
-    counts = {"failed": failed, "comparisons": trials}
+    counts = {"failed": failed, "pairs": trials}
     estimate = Estimate(failed / trials, *wilson(failed, trials), counts=counts)
-    return Row(
-        "fta", "Comparisons without a score (FTA)", "share", estimate, "Wilson, as if independent"
-    )
+    label = "Comparisons without a score (FTA)"
+    return Row("fta", label, "share", estimate, INDEPENDENT_WILSON)
 
 
 def account_for(acquired: Row, scores: ScoreTable, lost: Lost, options: Options) -> Section:

@@ -1,12 +1,13 @@
 """The same threshold for everybody: which groups it rejects or confuses more often."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from recognition.comparisons.scores import Scores, accepted
+from recognition.comparisons.scores import Scores
 from recognition.errors import InputError
 from recognition.evaluation.findings import plain_row
 from recognition.evaluation.options import Options
@@ -39,7 +40,7 @@ def group_rates(
         groups: (N,) the group of each picture; the empty text belongs to none.
         column: what the groups are called.
         within: the comparisons among the pictures of a mask.
-        options: FMRs, resamples and the seed.
+        options: the FMRs, of which one sets the threshold.
 
     Raises:
         InputError: fewer than two groups, or no FMR that can be measured.
@@ -51,8 +52,10 @@ def group_rates(
             f"{', '.join(map(repr, names)) or 'nothing'}; name another column"
         )
     point = tar_at_fmr(scores, _target(scores, options))
-    overall = _Overall(scores, point.threshold)
-    rows = [_group(name, groups == name, labels, within, overall, options) for name in names]
+    overall = rates_at(scores, point.threshold)
+    rows = [
+        _group(name, groups == name, labels, within, point.threshold, overall) for name in names
+    ]
     ungrouped = int((groups == "").sum())
     notes = [
         (
@@ -71,9 +74,7 @@ def group_rates(
         "column": column,
         "threshold": point.threshold,
         "target": point.target,
-        "overall": [
-            plain_row(entry) for entry in _keyed(rates_at(scores, point.threshold, options))
-        ],
+        "overall": [plain_row(entry) for entry in _keyed(overall)],
         "rows": rows,
         "notes": notes,
     }
@@ -92,22 +93,13 @@ def _target(scores: Scores, options: Options) -> float:
     )
 
 
-class _Overall:
-    """Both rates of everybody at the threshold of all groups."""
-
-    def __init__(self, scores: Scores, threshold: float) -> None:
-        self.threshold = threshold
-        self.fmr = scores.false_matches(threshold) / scores.nonmated_count
-        self.fnmr = 1 - accepted(scores.mated, threshold) / len(scores.mated)
-
-
 def _group(
     name: str,
     mask: Mask,
     labels: npt.NDArray[np.str_],
     within: Callable[[Mask], Scores],
-    overall: _Overall,
-    options: Options,
+    threshold: float,
+    overall: list[Row],
 ) -> dict[str, Any]:
     known: dict[str, Any] = {
         "group": name,
@@ -116,29 +108,30 @@ def _group(
     }
     try:
         scores = within(mask)
-        rates = _keyed(rates_at(scores, overall.threshold, options))
     except InputError:
-        why = "no comparisons of both kinds within the group"
+        why = "the group has no comparisons of both kinds"
         rates = [row(key, key.upper(), "share", None, note=why) for key in ("fmr", "fnmr")]
-        return known | _described(rates, 0, 0, (True, True))
-    mated, nonmated = len(scores.mated), scores.nonmated_count
-    expected = overall.fmr * nonmated, overall.fnmr * mated
-    few = expected[0] < ENOUGH_ERRORS, expected[1] < ENOUGH_ERRORS
-    return known | _described(rates, mated, nonmated, few)
+        return known | {"mated": 0, "nonmated": 0} | _described(rates, [True, True])
+    rates = _keyed(rates_at(scores, threshold))
+    few = [_too_few(rate, whole) for rate, whole in zip(rates, overall, strict=True)]
+    sizes = {"mated": len(scores.mated), "nonmated": scores.nonmated_count}
+    return known | sizes | _described(rates, few)
 
 
-def _described(
-    rates: list[Row], mated: int, nonmated: int, few: tuple[bool, bool]
-) -> dict[str, Any]:
-    entries = [
-        plain_row(rate) | {"too_few": too_few} for rate, too_few in zip(rates, few, strict=True)
-    ]
-    return {"mated": mated, "nonmated": nonmated, "too_few": any(few), "rates": entries}
+def _too_few(rate: Row, overall: Row) -> bool:
+    """Whether the overall rate gives fewer than 30 errors among the group's comparisons."""
+    own, whole = rate.estimate.counts, overall.estimate.counts
+    return bool(whole["errors"] * own["trials"] < ENOUGH_ERRORS * whole["trials"])
+
+
+def _described(rates: list[Row], few: list[bool]) -> dict[str, Any]:
+    entries = [plain_row(rate) | {"too_few": each} for rate, each in zip(rates, few, strict=True)]
+    return {"too_few": any(few), "rates": entries}
 
 
 def _keyed(rates: list[Row]) -> list[Row]:
     """The rows of `rates_at` by the names that every group shares."""
     return [
-        Row(key, key.upper(), rate.unit, rate.estimate, rate.interval)
+        replace(rate, key=key, label=key.upper())
         for key, rate in zip(("fmr", "fnmr"), rates, strict=True)
     ]

@@ -23,6 +23,16 @@ def known_part(name: str) -> Part:
     raise InputError(f"expected a part among {', '.join(PARTS)}, not {name!r}")
 
 
+def exactly(number: float) -> str:
+    """The number in few digits, but in as many as it has: what keys and labels are made of.
+
+    >>> exactly(1e-05), exactly(0.5), exactly(0.123456789)
+    ('1e-05', '0.5', '0.123456789')
+    """
+    short = f"{number:g}"
+    return short if float(short) == number else repr(float(number))
+
+
 @dataclass(frozen=True)
 class Options:
     """Targets, thresholds, and the seed of everything that is drawn.
@@ -54,6 +64,12 @@ class Options:
             if not 0 < rate < 1:
                 raise InputError(
                     f"expected a rate between 0 and 1, not {rate:g}; 0.001 is one in 1000"
+                )
+        for rates in (self.fmr, self.fpir):
+            if len({f"{rate:g}" for rate in rates}) < len(set(rates)):
+                raise InputError(
+                    f"expected rates that differ in their first six digits, not {list(rates)}; "
+                    "rows are named by them"
                 )
         for threshold in self.thresholds:
             if not abs(threshold) < float("inf"):

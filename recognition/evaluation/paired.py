@@ -9,12 +9,15 @@ import numpy.typing as npt
 from recognition.comparisons.scores import Scores
 from recognition.errors import InputError
 from recognition.evaluation.rows import Unit
+from recognition.evaluation.uncertainty import NO_WIDTH, middle
 from recognition.metrics.resampling import Floats, Resampled, draw
 from recognition.metrics.verification import (
     area_under_curve,
     equal_error_rate,
     tar_at_fmr,
 )
+
+UNTOLD = "not told apart"
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Difference:
         low: lower end of the 95 % interval of the difference, by resampling people.
         high: its upper end.
         verdict: "lower" or "higher", of the first against the second, where the interval leaves
-            out 0; else "not told apart".
+            out 0; else "not told apart"; None where there is no difference.
         note: why there is no difference, or why it should not be trusted far.
     """
 
@@ -43,20 +46,27 @@ class Difference:
     difference: float | None = None
     low: float | None = None
     high: float | None = None
-    verdict: str = "not told apart"
+    verdict: str | None = None
     note: str | None = None
 
 
 def difference(
     key: str, label: str, unit: Unit, values: tuple[float, float], resamples: tuple[Floats, Floats]
 ) -> Difference:
-    """The difference of two values, each with its resamples (B,) in the same order of people."""
-    gap = resamples[0] - resamples[1]
-    low = float(np.quantile(gap, 0.025, method="lower"))
-    high = float(np.quantile(gap, 0.975, method="higher"))
-    verdict = "lower" if high < 0 else "higher" if low > 0 else "not told apart"
+    """The difference of two values, each with its resamples (B,) in the same order of people.
+
+    The interval is the middle 95 % of the differences of the resamples. Where these all agree, as
+    those of a handful of people can, nothing is told apart.
+    """
     one, other = values
-    return Difference(key, label, unit, one, other, one - other, low, high, verdict)
+    gaps = resamples[0] - resamples[1]
+    low, high = middle(one - other, gaps)
+    differ = bool(np.ptp(gaps))
+    verdict = UNTOLD
+    if differ and (high < 0 or low > 0):
+        verdict = "lower" if high < 0 else "higher"
+    note = None if differ or one == other else NO_WIDTH
+    return Difference(key, label, unit, one, other, one - other, low, high, verdict, note)
 
 
 def compare_scores(

@@ -119,7 +119,7 @@ class Task:
         if self.pairs is None:
             parts.add(sections, "identification", lambda: self._identification(failed))
             parts.add(sections, "retrieval", self._retrieval)
-        acquired = failures_to_acquire(self.labels, failed, self.options)
+        acquired = failures_to_acquire(self.labels, failed)
         sections.append(account_for(acquired, scores, self._lost(failed), self.options))
         return sections
 

@@ -1,26 +1,35 @@
 """Verification: are two pictures of one person? Every rate with its interval."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from recognition.comparisons.scores import ScoreLists, accepted
+from recognition.comparisons.scores import ScoreLists, Scores, accepted
 from recognition.comparisons.steps import Floats, Similarities, Steps
+from recognition.errors import InputError
 from recognition.evaluation.estimates import at_point
-from recognition.evaluation.options import Options
+from recognition.evaluation.options import Options, exactly
 from recognition.evaluation.rows import Row, Section
 from recognition.evaluation.uncertainty import (
+    Cornered,
     Uncertainty,
+    bootstrap_of,
+    clusters_of,
     corner_intervals,
     main_intervals,
-    method_of,
-    middle,
+    percentiles,
     resampled_means,
     row,
+    sizes,
+    wilson_of,
 )
+from recognition.metrics.bootstrap import affordable
+from recognition.metrics.clustered import Clusters, PersonTally
 from recognition.metrics.hull import hull_equal_error_rate
-from recognition.metrics.separation import Moments, d_prime, d_prime_of_moments, partial_area
+from recognition.metrics.proportions import Interval
+from recognition.metrics.separation import d_prime_of_moments, moments_of, partial_area
 from recognition.metrics.verification import (
     allowed_errors,
     area_under_curve,
@@ -38,115 +47,128 @@ AREA = (1e-3, 1e-1)  # FMRs between which the partial area is taken, where they 
 def verify(scores: ScoreLists, options: Options) -> Section:
     """TAR at each FMR, EER, areas, d', and both error rates at thresholds that were asked for.
 
-    Intervals resample people where the table knows them. Mere lists of scores are resampled by
-    comparison, as if those were independent; their intervals are too narrow if they are not.
+    Intervals go by people where the table knows them. Comparisons of mere lists are taken for
+    independent; their intervals are too narrow if they are not.
 
     Raises:
         InputError: too few people for any resample to count.
     """
     targets = options.targets(scores.nonmated_count)
-    main = main_intervals(scores, targets, options)
+    clusters = clusters_of(scores)
+    main = main_intervals(clusters, targets, wilson_of(scores))
     rows = [
         *(_tar(scores, target, main) for target in targets),
-        *_equal_errors(scores, main, options),
-        *_areas(scores, main, options),
+        *_from_the_curve(scores, main, options),
         _d_prime(scores, options),
     ]
-    for threshold in options.thresholds:
-        rows += rates_at(scores, threshold, options)
-    return Section("verification", TITLE, tuple(rows), (), curves_of(scores))
+    for threshold in dict.fromkeys(options.thresholds):
+        rows += rates_at(scores, threshold, clusters=clusters)
+    note = (
+        "A pair is accepted at a score at or above the threshold. TAR is the share of pairs of one "
+        "person that are accepted, FMR the share of pairs of two people that are, by mistake, FNMR "
+        "is 1 - TAR, and at the EER both errors are equally frequent"
+    )
+    return Section("verification", TITLE, tuple(rows), (note,), curves_of(scores))
 
 
 def _tar(scores: ScoreLists, target: float, main: Uncertainty) -> Row:
     key = f"tar@fmr={target:g}"
     point = tar_at_fmr(scores, target)
-    estimate = at_point(point, point.tar, main.intervals.get(key))
-    return Row(key, f"TAR at FMR {target:g}", "share", estimate, main.method)
+    interval = main.intervals[key]
+    estimate = at_point(point, point.tar, interval)
+    return Row(key, f"TAR at FMR {target:g}", "share", estimate, main.method if interval else "")
 
 
-def _equal_errors(scores: ScoreLists, main: Uncertainty, options: Options) -> list[Row]:
-    eer, hull = equal_error_rate(scores), hull_equal_error_rate(scores)
-    metrics: dict[str, Callable[[Steps], float]] = {
-        "eer-hull": lambda steps: hull_equal_error_rate(steps).rate
-    }
-    found = corner_intervals(scores, metrics, options)
-    sizes = {"mated": len(scores.mated), "nonmated": scores.nonmated_count}
-    counts = {"low": eer.low, "high": eer.high, "threshold": eer.threshold} | sizes
+def _from_the_curve(scores: ScoreLists, main: Uncertainty, options: Options) -> list[Row]:
+    """EER, that of the convex hull, the area under the curve, and a part of it."""
+    eer, known = equal_error_rate(scores), sizes(scores)
+    counts = {"low": eer.low, "high": eer.high, "threshold": eer.threshold} | known
+    numbers = {"eer-hull": Cornered(_hull_rate(scores.steps), _hull_rate)}
+    area, why, (low, high) = None, None, AREA
+    if allowed_errors(low, scores.nonmated_count):
+        area = _partial_area(scores.steps)
+        numbers["pauc"] = Cornered(area, _partial_area)
+    else:
+        why = f"FMR {low:g} is below one false match of {scores.nonmated_count}"
+    label = f"Mean TAR, FMR {low:g} to {high:g}"
+    found, rate = corner_intervals(scores, numbers, options), numbers["eer-hull"].value
     return [
         row("eer", "EER", "share", eer.rate, main, counts=counts),
-        row("eer-hull", "EER, convex hull", "share", hull.rate, found, counts=sizes),
+        row("eer-hull", "EER, convex hull", "share", rate, found, counts=known),
+        row("auc", "AUC", "share", area_under_curve(scores), main, counts=known),
+        row("pauc", label, "share", area, found, note=why, counts=known),
     ]
 
 
-def _areas(scores: ScoreLists, main: Uncertainty, options: Options) -> list[Row]:
-    sizes = {"mated": len(scores.mated), "nonmated": scores.nonmated_count}
-    rows = [row("auc", "AUC", "share", area_under_curve(scores), main, counts=sizes)]
-    low, high = AREA
-    label = f"Mean TAR, FMR {low:g} to {high:g}"
-    if not allowed_errors(low, scores.nonmated_count):
-        note = f"FMR {low:g} is below one false match of {scores.nonmated_count}"
-        return [*rows, row("pauc", label, "share", None, note=note, counts=sizes)]
+def _hull_rate(steps: Steps) -> float:
+    return hull_equal_error_rate(steps).rate
 
-    def area(steps: Steps) -> float:
-        # a resample with few comparisons starts where it can measure
-        return partial_area(steps, max(low, 1 / steps.nonmated), high)
 
-    found = corner_intervals(scores, {"pauc": area}, options)
-    return [
-        *rows,
-        row("pauc", label, "share", partial_area(scores, low, high), found, counts=sizes),
-    ]
+def _partial_area(steps: Steps) -> float:
+    """From where a resample with few comparisons can measure; NaN where it never can."""
+    low, high = max(AREA[0], 1 / steps.nonmated), AREA[1]
+    return min(1.0, partial_area(steps, low, high)) if low < high else np.nan
 
 
 def _d_prime(scores: ScoreLists, options: Options) -> Row:
-    value = d_prime(scores.mated, scores.nonmated)
-    means = resampled_means(scores, _powers(scores.mated), _powers(scores.nonmated), options)
-    resamples = np.array(
-        [d_prime_of_moments(*map(_moments, both)) for both in zip(*means, strict=True)]
-    )
-    found = Uncertainty({"d-prime": middle(resamples)}, method_of(scores, options.replicates))
-    if not np.isfinite(value):
-        return row("d-prime", "d'", "number", None, note="neither kind of scores varies")
-    return row("d-prime", "d'", "number", value, found)
+    mated, nonmated = moments_of(scores.mated), moments_of(scores.nonmated)
+    known = sizes(scores)
+    if not mated.deviation and not nonmated.deviation:
+        note = "neither kind of scores varies"
+        return row("d-prime", "d'", "number", None, note=note, counts=known)
+    value = d_prime_of_moments(mated, nonmated)
+    replicates = options.replicates
+    if not isinstance(scores, Scores):  # drawn one by one
+        replicates = affordable(replicates, len(scores.mated) + scores.nonmated_count)
+    # d' is the same in any unit from any origin: in these no square loses its digits
+    unit = max(mated.deviation, nonmated.deviation)
+    one, other = (_powers(kind, mated.mean, unit) for kind in (scores.mated, scores.nonmated))
+    means = resampled_means(scores, one, other, replace(options, replicates=replicates))
+    spread = np.sqrt(sum(np.clip(m[:, 1] - m[:, 0] ** 2, 0, None) for m in means) / 2)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        again = np.abs(means.mated[:, 0] - means.nonmated[:, 0]) / spread
+    found = Uncertainty({"d-prime": percentiles(value, again)}, bootstrap_of(scores, replicates))
+    return row("d-prime", "d'", "number", value, found, counts=known)
 
 
-def _powers(kind: Similarities) -> Floats:
-    wide = kind.astype(np.float64)
-    return np.stack([wide, wide**2], axis=1)
+def _powers(kind: Similarities, origin: float, unit: float) -> Floats:
+    """(N, 2) each score, counted from an origin in a unit, and its square."""
+    counted = (kind - np.float64(origin)) / unit
+    return np.stack([counted, counted**2], axis=1)
 
 
-def _moments(powers: Floats) -> Moments:
-    mean, square = (float(power) for power in powers)
-    return Moments(mean, max(0.0, square - mean**2) ** 0.5)
+def rates_at(
+    table: ScoreLists | PersonTally, threshold: float, *, clusters: Clusters | None = None
+) -> list[Row]:
+    """FMR and FNMR at a threshold that was not chosen on these scores.
 
+    Args:
+        table: the scores. Of those that a tally only counts, the FMR or its interval may be open.
+        threshold: accept at score >= threshold.
+        clusters: those of the table, if they are at hand.
 
-def rates_at(scores: ScoreLists, threshold: float, options: Options) -> list[Row]:
-    """FMR and FNMR at a threshold that was not chosen on these scores."""
-    false, missed = (
-        scores.false_matches(threshold),
-        len(scores.mated) - accepted(scores.mated, threshold),
-    )
-    means = resampled_means(
-        scores,
-        (scores.mated < np.float64(threshold))[:, None],
-        (scores.nonmated >= np.float64(threshold))[:, None],
-        options,
-    )
-    keys = f"fmr@t={threshold:g}", f"fnmr@t={threshold:g}"
-    intervals = {keys[0]: middle(means.nonmated[:, 0]), keys[1]: middle(means.mated[:, 0])}
-    found = Uncertainty(intervals, method_of(scores, options.replicates))
-    at = f"at threshold {threshold:g}"
-    fmr, fnmr = false / scores.nonmated_count, missed / len(scores.mated)
-    return [
-        row(
-            keys[0], f"FMR {at}", "share", fmr, found,
-            counts={"threshold": threshold, "errors": false, "trials": scores.nonmated_count},
-        ),
-        row(
-            keys[1], f"FNMR {at}", "share", fnmr, found,
-            counts={"threshold": threshold, "errors": missed, "trials": len(scores.mated)},
-        ),
-    ]  # fmt: skip
+    Raises:
+        InputError: a threshold that is NaN.
+    """
+    at, method = exactly(threshold), wilson_of(table)
+    mated, nonmated = len(table.mated), table.nonmated_count
+    missed = mated - accepted(table.mated, threshold)
+
+    def told(rate: str, errors: int, trials: int, interval: Interval | None) -> Row:
+        key, label = f"{rate}@t={at}", f"{rate.upper()} at threshold {at}"
+        counts = {"threshold": threshold, "errors": errors, "trials": trials}
+        found = Uncertainty({key: interval}, method)
+        return row(key, label, "share", errors / trials, found, counts=counts)
+
+    clusters = clusters or clusters_of(table)
+    second = told("fnmr", missed, mated, clusters.fnmr(threshold))
+    try:
+        false = table.false_matches(threshold)
+    except InputError as error:
+        key, label, counts = f"fmr@t={at}", f"FMR at threshold {at}", {"threshold": threshold}
+        return [row(key, label, "share", None, note=str(error), counts=counts), second]
+    fmr = clusters.fmr(threshold) if clusters.knows(threshold) else None
+    return [told("fmr", false, nonmated, fmr), second]
 
 
 def curves_of(scores: ScoreLists) -> Mapping[str, Mapping[str, Any]]:
@@ -155,8 +177,8 @@ def curves_of(scores: ScoreLists) -> Mapping[str, Mapping[str, Any]]:
     every = [scores.mated, scores.nonmated]
     # cosines lie in [-1, 1]; other scores bring their own range
     low, high = (
-        min(-1.0, *(kind.min() for kind in every)),
-        max(1.0, *(kind.max() for kind in every)),
+        min(-1.0, *(float(kind.min()) for kind in every)),
+        max(1.0, *(float(kind.max()) for kind in every)),
     )
     bins = np.linspace(low, high, BINS + 1)
     return {

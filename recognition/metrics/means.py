@@ -4,7 +4,7 @@ A share of comparisons beyond a threshold, a cost per comparison, a moment of th
 means, and a resample of the people weighs them by w_i (mated) and w_i w_j (non-mated).
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,10 @@ from recognition.comparisons.scores import ScoreLists, Scores
 from recognition.comparisons.steps import Floats
 from recognition.errors import InputError
 from recognition.metrics.resampling import draw
+
+Values = npt.NDArray[Any]
+FILLED = 20  # as in `resampling`: of so many entries one has to be filled for a dense matrix
+DENSE = 2**25  # entries of a dense matrix: a quarter of a gigabyte
 
 
 class MeanResamples(NamedTuple):
@@ -46,7 +50,7 @@ def resample_means(
     Raises:
         InputError: values that do not fit the comparisons, or no resample with both kinds.
     """
-    u, v = np.asarray(mated, np.float64), np.asarray(nonmated, np.float64)
+    u, v = np.asarray(mated), np.asarray(nonmated)
     if u.ndim != 2 or v.ndim != 2 or len(u) != len(scores.mated) or len(v) != len(scores.nonmated):
         raise InputError(
             f"expected values of shape ({len(scores.mated)}, K) and ({len(scores.nonmated)}, K), "
@@ -55,20 +59,18 @@ def resample_means(
     if isinstance(scores, Scores):
         return _of_people(scores, u, v, draw(scores.people, replicates, seed))
     random = np.random.default_rng(seed)
-    return MeanResamples(*(_of_comparisons(x, replicates, random) for x in (u, v)))
+    return MeanResamples(*(_of_comparisons(values, replicates, random) for values in (u, v)))
 
 
-def _of_people(scores: Scores, u: Floats, v: Floats, weights: Floats) -> MeanResamples:
+def _of_people(scores: Scores, u: Values, v: Values, weights: Floats) -> MeanResamples:
     people = scores.people
-    one, two = scores.nonmated_persons.T
 
-    def own(values: Floats) -> Floats:
+    def own(values: Values) -> Floats:
         summed: Floats = np.bincount(scores.mated_person, values, people) @ weights
         return summed
 
-    def between(values: Floats) -> Floats:
-        sums = sparse.coo_array((values, (one, two)), shape=(people, people)).tocsr()
-        summed: Floats = ((sums @ weights) * weights).sum(axis=0)
+    def between(values: Values) -> Floats:
+        summed: Floats = ((_met(scores, values) @ weights) * weights).sum(axis=0)
         return summed
 
     totals = own(np.ones(len(u))), between(np.ones(len(v)))
@@ -80,13 +82,25 @@ def _of_people(scores: Scores, u: Floats, v: Floats, weights: Floats) -> MeanRes
         )
     sums = [own(column) for column in u.T], [between(column) for column in v.T]
     return MeanResamples(
-        *((np.array(part)[:, measured] / total[measured]).T for part, total in zip(sums, totals, strict=True))
+        *(
+            (np.array(part)[:, measured] / total[measured]).T
+            for part, total in zip(sums, totals, strict=True)
+        )
     )
 
 
-def _of_comparisons(values: Floats, replicates: int, random: np.random.Generator) -> Floats:
-    """Means of values drawn anew; equal rows are drawn together."""
-    rows, counts = np.unique(values, axis=0, return_counts=True)
-    shares = counts / counts.sum()
-    drawn = (random.multinomial(len(values), shares) @ rows for _ in range(replicates))
-    return np.array(list(drawn)) / len(values)
+def _met(scores: Scores, values: Values) -> Floats | sparse.csr_array:
+    """(people, people) the sum of the values of all comparisons of two people."""
+    people = scores.people
+    one, two = scores.nonmated_persons.T
+    if len(values) * FILLED > people**2 <= DENSE:  # then multiplied faster, if mostly with zeros
+        codes = one.astype(np.int64) * people + two
+        return np.bincount(codes, values, people**2).reshape(people, people)
+    return sparse.coo_array((values.astype(np.float64), (one, two)), (people, people)).tocsr()
+
+
+def _of_comparisons(values: Values, replicates: int, random: np.random.Generator) -> Floats:
+    count = len(values)
+    drawn = (random.integers(count, size=count) for _ in range(replicates))
+    sums = [np.bincount(places, minlength=count) @ values for places in drawn]
+    return np.reshape(sums, (replicates, -1)) / count

@@ -34,14 +34,14 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from recognition.comparisons import product
 from recognition.comparisons.all_pairs import _tally, tally_all
-from recognition.comparisons.product import Product, Singles, threads
+from recognition.comparisons.product import Singles, threads
 from recognition.comparisons.sorted_rows import sort_rows
 from recognition.comparisons.tally import Tally
 from recognition.comparisons.walk import Plan
@@ -63,7 +63,15 @@ def faces(args: argparse.Namespace) -> tuple[Singles, Labels]:
     return rows, labels
 
 
-def triangle(rows: Singles, best: Product) -> None:
+class Floor(NamedTuple):
+    """A routine and the block it multiplies."""
+
+    name: str
+    block: int
+    multiply: product.Multiply
+
+
+def triangle(rows: Singles, best: Floor) -> None:
     """Every pair once, and nothing else."""
     buffer = np.empty(best.block**2, np.float32)
     for top in range(0, len(rows), best.block):
@@ -73,19 +81,20 @@ def triangle(rows: Singles, best: Product) -> None:
             best.multiply(a, b, buffer[: len(a) * len(b)].reshape(len(a), len(b)))
 
 
-def quickest(rows: Singles) -> Product:
-    """The best of every routine and block, each tried three times in turn."""
-    took: dict[Product, list[float]] = {}
-    for _ in range(3):
-        for name, multiply in product._routines():
+def quickest(rows: Singles) -> Floor:
+    """The best of every routine and block, each tried five times in turn on warm memory."""
+    took: dict[Floor, list[float]] = {}
+    buffer = np.empty(2**26, np.float32)
+    routines = dict(product._routines())
+    for _ in range(5):
+        for name, multiply in routines.items():
             for block in (512, 1024, 2048, 4096, 8192):
                 if 2 * block <= len(rows):
-                    kept = next(
-                        (p for p in took if (p.name, p.block) == (name, block)),
-                        Product(name, block, multiply),
-                    )
-                    seconds = product._seconds(kept.multiply, rows, block) / block**2
-                    took.setdefault(kept, []).append(seconds)
+                    out = buffer[: block**2].reshape(block, block)
+                    began = time.perf_counter()
+                    multiply(rows[:block], rows[block : 2 * block], out)
+                    seconds = (time.perf_counter() - began) / block**2
+                    took.setdefault(Floor(name, block, multiply), []).append(seconds)
     for found, times in took.items():
         print(f"  {found.name:6} {found.block:5}  {2e-9 * rows.shape[1] / min(times):6.0f} GF/s")
     return min(took, key=lambda each: min(took[each]))

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recognition.comparisons import all_pairs, pilot, sorted_rows, walk
+from recognition.comparisons import all_pairs, pilot, product, sorted_rows, walk
 from recognition.comparisons.all_pairs import _tally, tally_all
 from recognition.comparisons.pairs import compare_all
-from recognition.comparisons.product import Product, _keeps_to_guard, _routines, fastest, guard
+from recognition.comparisons.product import Product, _keeps_to_guard, fastest, guard
 from recognition.comparisons.sieve import Sieve
 from recognition.comparisons.sorted_rows import sort_rows
 from recognition.comparisons.tail import Tail
@@ -27,7 +27,7 @@ def blocks(size, noise=0.0):
             np.matmul(a, b.T, out=out)
             out += (noise * guard(a.shape[1]) * random.uniform(-1, 1, out.shape)).astype(np.float32)
 
-        return Product("test", size, multiply)
+        return Product({"test": multiply}, size)
 
     return choose
 
@@ -134,6 +134,19 @@ def test_scores_within_rounding_of_a_threshold_are_decided_exactly():
     assert len(found.thresholds) >= 3
     with pytest.raises(ArithmeticError, match="full precision"):
         tally(rows, labels, 1e-3, 30, noise=50)
+
+
+@pytest.mark.parametrize("shift", [0, 1, 30, 1000])
+def test_moments_hold_in_cones_however_narrow(shift):
+    rows, labels = faces(10, pictures=600, dim=40)
+    rows = rows.astype(np.float64) + shift
+    unit = unit_rows(rows)
+    apart = np.triu(labels[:, None] != labels)
+    scores = (unit @ unit.T)[apart]
+    found = tally(rows, labels)
+    assert not found.complete
+    assert found.nonmated_mean == pytest.approx(scores.mean(), abs=1e-7)
+    assert found.nonmated_sd == pytest.approx(scores.std(), rel=1e-5, abs=1e-7)
 
 
 def test_thresholds_are_near_the_rates_they_are_placed_for():
@@ -273,34 +286,46 @@ def test_exact_rows_are_those_of_every_other_metric(seed, dim, dtype):
     assert found.rounded.dtype == np.float32
 
 
-def test_products_are_chosen_among_those_that_round_as_they_should():
+def test_products_are_made_by_routines_that_round_as_they_should(monkeypatch):
     rows = sort_rows(np.random.default_rng(0).normal(size=(1100, 64)), np.arange(1100) // 2).rounded
     assert fastest(rows).name == "numpy"
-    names = []
-    for name, multiply in _routines():
-        names.append(name)
-        assert _keeps_to_guard(multiply, rows)
-    assert names[0] == "numpy"
+    assert fastest(rows[:50]).block == 50
+    known = dict(product._routines())
+    assert next(iter(known)) == "numpy"
+    assert all(_keeps_to_guard(routine, rows) for routine in known.values())
 
     def coarse(a, b, out):
         out[:] = a.astype(np.float16) @ b.T.astype(np.float16)
 
     assert not _keeps_to_guard(coarse, rows)
-
-
-def test_many_rows_get_the_quickest(monkeypatch):
-    from recognition.comparisons import product
-
     monkeypatch.setattr(product, "MANY", 1000)
-    monkeypatch.setattr(product, "BLOCKS", (64, 128))
-    took = {("numpy", 64): 2.0, ("numpy", 128): 4.0, ("torch", 64): 2.0, ("torch", 128): 3.9}
-    routines = {multiply: name for name, multiply in _routines()}
-    known = list(routines.items())
-    monkeypatch.setattr(product, "_routines", lambda: [(n, m) for m, n in known])
-    monkeypatch.setattr(product, "_seconds", lambda m, rows, block: took[routines[m], block])
-    rows = sort_rows(np.random.default_rng(0).normal(size=(1100, 64)), np.arange(1100) // 2).rounded
-    best = "torch" if len(known) > 1 else "numpy"
-    assert product.fastest(rows)[:2] == (best, 128)
+    monkeypatch.setattr(
+        product, "_routines", lambda: iter([("coarse", coarse), ("numpy", known["numpy"])])
+    )
+    assert fastest(rows).name == "numpy"
+
+
+def test_the_quickest_routine_wins_and_every_product_is_made():
+    clock, used = [0.0], []
+
+    def routine(name, seconds):
+        def multiply(a, b, out):
+            used.append(name)
+            clock[0] += seconds.pop(0) if len(seconds) > 1 else seconds[0]
+            np.matmul(a, b.T, out=out)
+
+        return multiply
+
+    rows = np.eye(8, dtype=np.float32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(product.time, "perf_counter", lambda: clock[0])
+        race = Product({"a": routine("a", [2.0]), "b": routine("b", [9.0, 1.0])}, 8)
+        for height in (8, 3, 8, 8, 8, 8, 8, 8, 8):
+            out = np.empty((height, 8), np.float32)
+            race.multiply(rows[:height], rows, out)
+            np.testing.assert_array_equal(out, rows[:height])
+    assert used == ["a", "a", "b", "a", "b", "a", "b", "b", "b"]
+    assert race.name == "b"
 
 
 def test_progress_ends_with_all_pairs():

@@ -44,7 +44,7 @@ def tally(path, *, stop_at=None, size=64, curve=20, tail_fmr=1e-3, rows=None, la
         np.matmul(a, b.T, out=out)
 
     plan = Plan(
-        product=lambda rows: Product("test", size, multiply),
+        product=lambda rows: Product({"test": multiply}, size),
         least_tail=1,
         sample=2**16,
         seconds=0,
@@ -196,7 +196,7 @@ OBJECTS = np.array([{"a": 1}], dtype=object)
         {"row": np.array(10**9)},
         {"first": np.array([], np.int32)},
         {"counts": np.array([1])},
-        {"sums": np.array([1.0])},
+        {"spread": np.array([1.0])},
         {"mark": np.array("elsewhere")},
     ],
     ids=str,

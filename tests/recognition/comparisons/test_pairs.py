@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from recognition.comparisons import compare_all
 from recognition.comparisons import pairs as pairwise
+from recognition.comparisons.pairs import compare_pairs
 from recognition.embeddings import people_of, unit_rows
 from recognition.errors import InputError
 
@@ -112,3 +113,61 @@ def test_scores_that_contradict_themselves_are_refused(change, message):
     whole = compare_all([[1, 0], [1, 1], [0, 1]], ["a", "a", "b"])
     with pytest.raises(InputError, match=message):
         dataclasses.replace(whole, **change)
+
+
+def test_a_list_of_all_pairs_scores_as_comparing_all_does(shared_data):
+    with np.load(shared_data / "orl_mobilefacenet.npz") as held:
+        rows, labels = held["embeddings"], held["labels"]
+    first, second = np.triu_indices(len(rows), 1)
+    assert table(compare_pairs(rows, labels, first, second)) == table(compare_all(rows, labels))
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 30))
+def test_listed_pairs_keep_the_order_of_the_list(seed, count):
+    rows, labels = some(seed, 5, 6)
+    random = np.random.default_rng(seed)
+    first = random.integers(0, len(rows), count)
+    second = (first + random.integers(1, len(rows), count)) % len(rows)
+    mated = labels[first] == labels[second]
+    if mated.all() or not mated.any():
+        with pytest.raises(InputError, match="scores must be a flat, not empty"):
+            compare_pairs(rows, labels, first, second)
+        return
+    scores = compare_pairs(rows, labels, first, second)
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    cosines = (unit[first] * unit[second]).sum(axis=1)
+    np.testing.assert_allclose(scores.mated, cosines[mated], atol=1e-7)
+    np.testing.assert_allclose(scores.nonmated, cosines[~mated], atol=1e-7)
+    codes = people_of(labels).codes
+    np.testing.assert_array_equal(scores.mated_person, codes[first[mated]])
+    expected = np.stack([codes[first], codes[second]], axis=1)[~mated]
+    np.testing.assert_array_equal(scores.nonmated_persons, expected)
+    assert scores.people == 5
+
+
+def test_a_pair_scores_the_same_in_any_block_of_a_list():
+    rows = np.random.default_rng(0).normal(size=(50, 2**16))  # 32 pairs at a time
+    labels = np.repeat(range(25), 2)
+    first, second = np.arange(49), np.arange(1, 50)
+    whole = compare_pairs(rows, labels, first, second)
+    part = compare_pairs(rows, labels, first[3:20], second[3:20])
+    np.testing.assert_array_equal(part.mated, whole.mated[2:10])
+    np.testing.assert_array_equal(part.nonmated, whole.nonmated[1:10])
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        ([0, 1], [1], r"shapes \(2,\) and \(1,\)"),
+        ([[0, 1]], [[1, 2]], "two flat lists"),
+        ([0, 1], [1, 3], "rows below 3, got rows from 0 to 3"),
+        ([0, -1], [1, 2], "rows from -1 to 2"),
+        ([0, 1], [2, 1], "row 1 is paired with itself"),
+        ([], [], "mated scores must be a flat"),
+    ],
+)
+def test_lists_of_pairs_that_do_not_fit_are_refused(first, second, message):
+    rows = np.array(first, np.int64), np.array(second, np.int64)
+    with pytest.raises(InputError, match=message):
+        compare_pairs([[1, 0], [1, 1], [0, 1]], ["a", "a", "b"], *rows)

@@ -1,12 +1,20 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recognition.comparisons import ScoreLists, Scores, compare_all
+from recognition.comparisons.steps import count_steps
 from recognition.errors import InputError
-from recognition.metrics.bootstrap import CornerSampler, affordable, bootstrap
+from recognition.metrics.bootstrap import CornerSampler, affordable, bootstrap, corners
+from recognition.metrics.calibration import min_cllr
+from recognition.metrics.costs import Costs, min_dcf
+from recognition.metrics.hull import hull_equal_error_rate
 from recognition.metrics.resampling import draw
+from recognition.metrics.separation import partial_area
+from recognition.metrics.verification import area_under_curve
 
 VALUES = st.sampled_from([-0.5, 0.0, 0.1, 0.3, 0.5])
 
@@ -97,8 +105,69 @@ def test_no_resample_at_all_is_refused():
 def test_lists_without_people_draw_their_comparisons():
     random = np.random.default_rng(2)
     lists = ScoreLists(random.normal(1, 1, 300), random.normal(size=500))
-    above_zero = (lists.steps.thresholds >= 0).sum() - 1
-    rate = bootstrap(lists, {"tar": lambda steps: 1 - steps.fnmr[above_zero]})["tar"]
-    share = (lists.mated >= 0).mean()
-    assert rate.mean() == pytest.approx(share, abs=3e-3)
-    assert rate.std() == pytest.approx((share * (1 - share) / 300) ** 0.5, rel=0.1)
+    rate = bootstrap(lists, {"area": area_under_curve, "mated": lambda steps: steps.mated})
+    assert set(rate["mated"]) == {300}
+    area = area_under_curve(lists)
+    assert rate["area"].mean() == pytest.approx(area, abs=3e-3)
+    beaten = (lists.mated[:, None] > lists.nonmated).astype(float)  # DeLong's variance
+    variance = beaten.mean(axis=1).var() / 300 + beaten.mean(axis=0).var() / 500
+    assert rate["area"].std() == pytest.approx(variance**0.5, rel=0.1)
+
+
+METRICS = {
+    "area": area_under_curve,
+    "cllr": min_cllr,
+    "dcf": lambda steps: min_dcf(steps, Costs(prior=0.1)).cost,
+    "hull": lambda steps: hull_equal_error_rate(steps).rate,
+    "partial": lambda steps: (
+        partial_area(steps, 1 / steps.nonmated, 1.0) if steps.nonmated > 1 else 0.0
+    ),
+}
+
+
+@given(tables(), st.integers(0, 2**31))
+def test_what_is_read_from_corners_is_what_every_step_would_give(scores, seed):
+    weights = draw(scores.people, 1, seed)[:, 0]
+    mated, nonmated = repeated(scores, weights)
+    steps = CornerSampler(scores).steps(weights)
+    if steps is None:
+        return
+    every = count_steps(mated, nonmated)
+    for metric in METRICS.values():
+        assert metric(steps) == pytest.approx(metric(every), abs=1e-12)
+        assert metric(corners(every)) == pytest.approx(metric(every), abs=1e-12)
+
+
+@given(st.lists(VALUES, min_size=1), st.lists(VALUES, min_size=1))
+def test_corners_are_steps_and_lie_where_the_kind_changes(mated, nonmated):
+    steps = count_steps(np.array(mated), np.array(nonmated))
+    found = corners(steps)
+    assert set(zip(*found[:3], strict=True)) <= set(zip(*steps[:3], strict=True))
+    assert not found.complete
+    assert (found.false[0], found.true[0]) == (0, 0)
+    assert (found.nonmated, found.mated) == (len(nonmated), len(mated))
+    kinds = [(f > 0, t > 0) for f, t in zip(np.diff(found.false), np.diff(found.true), strict=True)]
+    for one, two in itertools.pairwise(kinds):
+        assert one != two or one == (True, True)
+
+
+def test_comparisons_of_people_too_many_to_merge_count_alike():
+    scores = compare_all(np.random.default_rng(0).normal(size=(12, 3)), np.repeat(range(4), 3))
+    many = 2**31 - 1  # codes of two of them fill int64
+    spread = np.array([0, 5, many - 2, many - 1])
+    moved = Scores(
+        scores.mated,
+        scores.nonmated,
+        spread[scores.mated_person].astype(np.int32),
+        spread[scores.nonmated_persons].astype(np.int32),
+        many,
+    )
+    few, sampler = CornerSampler(scores), CornerSampler(moved)
+    weights = np.array([2.0, 0.0, 1.0, 3.0])
+
+    class Sparse:
+        def __getitem__(self, persons):
+            return weights[np.searchsorted(spread, persons)]
+
+    for one, two in zip(few.steps(weights), sampler.steps(Sparse()), strict=True):
+        np.testing.assert_array_equal(one, two)

@@ -3,6 +3,7 @@ import pytest
 
 from recognition.comparisons import ScoreLists, compare_all
 from recognition.errors import InputError
+from recognition.metrics import means
 from recognition.metrics.means import resample_means
 from recognition.metrics.resampling import draw
 
@@ -42,6 +43,40 @@ def test_lists_vary_as_independent_comparisons_do():
     share = (lists.nonmated > 1).mean()
     assert found.nonmated.std() == pytest.approx((share * (1 - share) / 400) ** 0.5, rel=0.1)
     assert found.nonmated.mean() == pytest.approx(share, abs=2e-3)
+
+
+@pytest.mark.parametrize("dense", [0, 2**25])
+def test_few_and_many_meetings_have_the_same_means(monkeypatch, dense):
+    scores = table()
+    values = scores.mated[:, None], np.stack([scores.nonmated, scores.nonmated > 0.3], axis=1)
+    expected = resample_means(scores, *values, replicates=40)
+    monkeypatch.setattr(means, "DENSE", dense)
+    found = resample_means(scores, *values, replicates=40)
+    np.testing.assert_allclose(found.nonmated, expected.nonmated, rtol=1e-12)
+    np.testing.assert_array_equal(found.mated, expected.mated)
+    matrix = means._met(scores, scores.nonmated)
+    assert isinstance(matrix, np.ndarray) == (dense > 0)
+
+
+@pytest.mark.parametrize("labels", ["aab", "aabc"])
+def test_resamples_without_a_kind_of_comparisons_are_dropped(labels):
+    rows = [[1, 0], [1, 1], [0, 1], [0, 2]][: len(labels)]
+    scores = compare_all(rows, list(labels))
+    ones = np.ones((len(scores.mated), 1)), np.ones((len(scores.nonmated), 1))
+    found = resample_means(scores, *ones, replicates=100)
+    weights = draw(len(set(labels)), 100, 0)
+    # a has the mated pair, and meets somebody only if not all are a
+    measured = ((weights[0] > 0) & (weights[0] < len(weights))).sum()
+    assert 0 < len(found.mated) == len(found.nonmated) == measured < 100
+    assert (found.mated == 1).all()
+    assert (found.nonmated == 1).all()
+
+
+def test_a_mean_of_equal_values_is_that_value():
+    lists = ScoreLists(np.ones(3), np.zeros(5))
+    found = resample_means(lists, np.full((3, 2), 7), np.ones((5, 1), bool), replicates=4)
+    np.testing.assert_array_equal(found.mated, np.full((4, 2), 7))
+    np.testing.assert_array_equal(found.nonmated, np.ones((4, 1)))
 
 
 def test_values_that_do_not_fit_are_refused():
