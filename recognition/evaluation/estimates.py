@@ -13,7 +13,7 @@ class Estimate:
 
     Attributes:
         value: None where the data cannot tell; `note` then says why.
-        low: lower end of the 95 % interval by resampling people, None if there is none.
+        low: lower end of the 95 % interval, None if there is none.
         high: its upper end.
         note: why the value is missing, or why it should not be trusted far.
         counts: what it was counted from, thresholds included.

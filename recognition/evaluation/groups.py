@@ -18,6 +18,8 @@ from recognition.metrics.verification import ENOUGH_ERRORS, allowed_errors, tar_
 
 Mask = npt.NDArray[np.bool_]
 
+USUAL = 1e-3  # an FMR at which groups are compared, if so many comparisons can measure it
+
 
 def group_rates(
     scores: Scores,
@@ -29,8 +31,8 @@ def group_rates(
 ) -> dict[str, Any]:
     """FMR and FNMR within each group, at one threshold set on everybody.
 
-    The threshold is that of the lowest reported FMR which rests on 30 false matches, or else of
-    the lowest that can be measured at all. A comparison belongs to a group if both pictures do.
+    The threshold is that of the lowest reported FMR from 0.001 on which rests on 30 false matches;
+    where there is none, of the lowest of all that do, or that can be measured. A comparison belongs to a group if both pictures do.
     A rate is marked as resting on too few comparisons where the overall rate would lead one to
     expect fewer than 30 errors in the group: a difference of a third could then be chance.
 
@@ -85,8 +87,8 @@ def _target(scores: Scores, options: Options) -> float:
     targets = options.targets(count)
     for least in (ENOUGH_ERRORS, 1):
         measured = [target for target in targets if allowed_errors(target, count) >= least]
-        if measured:
-            return min(measured)
+        if measured:  # so low that it matters, and not so low that no group has errors left
+            return min([target for target in measured if target >= USUAL] or measured)
     raise InputError(
         f"expected an FMR that {count} non-mated comparisons can measure, to set the threshold "
         f"of all groups; the smallest is {1 / count:.1e}"

@@ -152,6 +152,7 @@ class Task:
             np.concatenate([scores.mated, scores.nonmated]).astype(np.float64),
             np.repeat([True, False], [len(scores.mated), len(scores.nonmated)]),
             np.concatenate([pairs.folds[kind] for kind in kinds]),
+            len(np.unique(scores.mated_person)),
         )
         return accuracy_row(listed, "Accuracy, folds of the list")
 

@@ -81,7 +81,7 @@ def transfer_thresholds(scores: Scores, options: Options) -> Section:
         (
             "The thresholds shown are set on all people; the rates are of thresholds set on half "
             "of them and judged on the other half, both ways, with intervals that take these "
-            f"thresholds as given. {left_out} non-mated comparisons between the halves are left out"
+            f"thresholds as given. {left_out:,} non-mated comparisons between the halves are left out"
         ),
         "HTER is the mean of FMR and FNMR",
         (
@@ -156,10 +156,10 @@ def _judged(
     matches = {"errors": int(false.sum()), "trials": len(false)} | known
     misses = {"errors": int(missed.sum()), "trials": len(missed)} | known
     rows = [
-        row(keys["hter"], "  HTER on other people", "share", (fmr + fnmr) / 2, half_errors,
+        row(keys["hter"], "HTER on other people", "share", (fmr + fnmr) / 2, half_errors,
             counts=known),
-        row(keys["fmr"], "  FMR on other people", "share", fmr, clustered, counts=matches),
-        row(keys["fnmr"], "  FNMR on other people", "share", fnmr, clustered, counts=misses),
+        row(keys["fmr"], "FMR on other people", "share", fmr, clustered, counts=matches),
+        row(keys["fnmr"], "FNMR on other people", "share", fnmr, clustered, counts=misses),
     ]  # fmt: skip
     if choice.target is None:
         return rows
@@ -168,10 +168,10 @@ def _judged(
         error = float(np.log10(fmr / choice.target))
     else:
         note = (
-            f"no false match among {len(false)} comparisons of other people: how far the FMR is "
+            f"no false match among {len(false):,} comparisons of other people: how far the FMR is "
             "below what was asked for cannot be told"
         )
-    key, label = keys["transfer"], "  error of the transfer"
+    key, label = keys["transfer"], "Error of the transfer"
     return [*rows, row(key, label, "number", error, clustered, note=note, counts=matches)]
 
 

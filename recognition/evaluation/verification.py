@@ -89,7 +89,7 @@ def _from_the_curve(scores: ScoreLists, main: Uncertainty, options: Options) -> 
         area = _partial_area(scores.steps)
         numbers["pauc"] = Cornered(area, _partial_area)
     else:
-        why = f"FMR {low:g} is below one false match of {scores.nonmated_count}"
+        why = f"FMR {low:g} is below one false match of {scores.nonmated_count:,}"
     label = f"Mean TAR, FMR {low:g} to {high:g}"
     found, rate = corner_intervals(scores, numbers, options), numbers["eer-hull"].value
     return [

@@ -159,8 +159,7 @@ def fit_logistic(scores: ScoreTable, *, prior: float = 0.5) -> LogisticCalibrato
 
     Source: Brümmer and du Preez, Computer Speech and Language 20 (2006); Platt (1999).
 
-    >>> from recognition.comparisons.halves import split_scores
-    from recognition.comparisons.scores import ScoreLists
+    >>> from recognition.comparisons.scores import ScoreLists
     >>> u, v = np.array([0.2, 0.6, 0.7]), np.array([0.1, 0.3, 0.4])
     >>> fit_logistic(ScoreLists(u, v)).slope > 0
     True
@@ -243,8 +242,7 @@ def fit_isotonic(scores: ScoreTable) -> IsotonicCalibrator:
 
     Source: Zadrozny and Elkan, KDD 2002; Brümmer and du Preez (2006).
 
-    >>> from recognition.comparisons.halves import split_scores
-    from recognition.comparisons.scores import ScoreLists
+    >>> from recognition.comparisons.scores import ScoreLists
     >>> fit_isotonic(ScoreLists(np.array([0.5, 0.9]), np.array([0.1, 0.6]))).llr([0.0, 0.7, 1.0])
     array([-0.6931, 0. , 0.6931])
     """

@@ -268,7 +268,7 @@ class Clusters:
         point = equal_error_rate(self.table)
         missed, persons = self._missed(point.threshold), self._matched(point.threshold)
         # around fewer false matches than one missed pair is worth, the slope would be chance
-        errors = max(len(persons), round(self.meetings.total / len(self.mated_person)))
+        errors = max(1, len(persons), round(self.meetings.total / len(self.mated_person)))
         slope = self._slope(errors, EER_WINDOW)
         both = _influence(missed, self._tried).plus(self._fmr(persons), slope)
         return _by_person(point.rate, both, self._tried, level, scale=1 / (1 + slope))

@@ -90,3 +90,21 @@ def test_fewer_than_two_groups_are_refused(groups):
 def test_an_fmr_that_cannot_be_measured_is_refused():
     with pytest.raises(InputError, match=r"to set the threshold of all groups; the smallest is"):
         grouped(options=Options(fmr=(1e-6,), replicates=20))
+
+
+def test_the_threshold_is_not_set_where_no_group_has_errors_left():
+    random = np.random.default_rng(0)
+    labels = np.repeat([f"p{i:03d}" for i in range(150)], 5)
+    embeddings = (random.normal(size=(150, 1, 8)) + random.normal(size=(150, 5, 8))).reshape(-1, 8)
+    scores = compare_all(embeddings, labels)
+    assert 1e-4 * scores.nonmated_count < 30 < 2e-4 * scores.nonmated_count
+
+    def target(*rates):
+        groups = np.where(labels < "p075", "a", "b")
+        options = Options(fmr=rates, replicates=20)
+        within = lambda mask: compare_all(embeddings[mask], labels[mask])  # noqa: E731
+        return group_rates(scores, labels, groups, "g", within, options)["target"]
+
+    assert target(0.1, 0.001, 2e-4, 1e-5) == 0.001
+    assert target(0.1, 2e-4, 1e-5) == 0.1
+    assert target(2e-4, 1e-5) == 2e-4

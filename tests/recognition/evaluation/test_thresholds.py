@@ -105,7 +105,7 @@ def test_rates_on_others_have_clustered_intervals(scores, found, name):
 def test_notes_count_what_is_left_out_and_name_what_is_not_set(scores, section):
     halves = split_scores(scores, seed=5)
     left_out = (halves.nonmated < 0).sum()
-    assert f"{left_out} non-mated comparisons between the halves" in section.notes[0]
+    assert f"{left_out:,} non-mated comparisons between the halves" in section.notes[0]
     assert "No threshold is set for FMR 0.0001, 0.001, 0.01:" in section.notes[-1]
     asked = transfer_thresholds(scores, Options(fmr=(0.2,), replicates=20))
     assert not any("No threshold" in note for note in asked.notes)
