@@ -1,6 +1,6 @@
 """Scores as evidence: what decisions by cost would pay, and how far probabilities can be trusted."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
@@ -30,7 +30,7 @@ from recognition.metrics.calibration import (
     min_cllr,
     posterior,
 )
-from recognition.metrics.calibrators import cross_calibrated
+from recognition.metrics.calibrators import cross_calibrated, fit_logistic
 from recognition.metrics.costs import Costs, act_dcf, min_dcf
 
 TITLE = "Calibration: what the scores are worth as evidence"
@@ -69,7 +69,7 @@ def calibrate(scores: ScoreLists, options: Options) -> Section:
         why = f"no map from scores to evidence could be fitted and judged: {error}"
         rows += [row(*named, None, note=why) for named in _named()]
         return Section("calibration", TITLE, tuple(rows), (SCALE, BEST))
-    rows += _calibrated(crossed.llrs, options)
+    rows += _calibrated(crossed.llrs, options, fit_logistic(scores).as_dict())
     note = (
         "Cllr, the actual costs, Brier and ECE are of log-likelihood ratios from a logistic map "
         "fitted on half of the people and judged on the other half, both ways; "
@@ -109,7 +109,8 @@ def _named() -> Iterator[tuple[str, str, Unit]]:
     yield "ece", f"ECE, prior {EVEN:g}", "number"
 
 
-def _calibrated(llrs: Scores, options: Options) -> list[Row]:
+def _calibrated(llrs: Scores, options: Options, everybody: Mapping[str, object]) -> list[Row]:
+    """`everybody` is the map that all people give: to be used, but judged by nobody here."""
     u, v = (kind.astype(np.float64) for kind in (llrs.mated, llrs.nonmated))
     actual = {prior: act_dcf(llrs, Costs(prior=prior)) for prior in PRIORS}
     brier, known = brier_score(u, v, prior=EVEN), sizes(llrs)
@@ -119,8 +120,11 @@ def _calibrated(llrs: Scores, options: Options) -> list[Row]:
         "brier": brier,
         "ece": expected_calibration_error(u, v, prior=EVEN, bins=BINS),
     }
-    counts = {_dcf("act-dcf", prior): paid._asdict() for prior, paid in actual.items()}
+    counts: dict[str, dict[str, object]] = {
+        _dcf("act-dcf", prior): paid._asdict() for prior, paid in actual.items()
+    }
     counts["ece"] = {"bins": BINS}
+    counts["cllr"] = {"calibrator_of_everybody": dict(everybody)}
     again = _resampled(llrs, u, v, options)
     ends = Uncertainty(
         {"brier": fitted(brier, again["brier"], mated_trials(llrs))},

@@ -330,3 +330,15 @@ def test_what_does_not_fit_is_refused():
     for wrong in (np.zeros(0, bool), np.zeros(3, bool)):
         with pytest.raises(InputError, match="one person for each"):
             share_interval(wrong, np.zeros(0, int))
+
+
+def test_an_eer_without_a_false_match_among_few_comparisons_has_an_interval():
+    scores = Scores(
+        np.array([-1, -1, -1, -1, -1, 0], np.float32),
+        np.full(3, -1, np.float32),
+        np.zeros(6, np.int32),
+        np.array([[0, 1], [0, 2], [1, 2]], np.int32),
+        3,
+    )
+    found = Clusters.of(scores).eer()
+    assert 0 <= found.low <= found.high <= 1
