@@ -11,7 +11,7 @@ Singles = npt.NDArray[np.float32]
 Multiply = Callable[[Singles, Singles, Singles], None]
 
 MANY = 2**16  # fewer rows are multiplied before a choice, or an import of torch, pays off
-SMALL, LARGE = 1024, 4096  # rows of a block: what a cache holds, what keeps many cores busy
+SMALL, LARGE, HUGE = 1024, 2048, 4096  # rows of a block, for few rows, few cores, many cores
 TRIALS = 3
 UNIT = 2.0**-24  # unit roundoff of float32
 
@@ -78,7 +78,7 @@ def fastest(rows: Singles) -> Product:
     if len(rows) < MANY:
         return Product({"numpy": _numpy}, min(len(rows), SMALL))
     kept = {name: routine for name, routine in _routines() if _keeps_to_guard(routine, rows)}
-    return Product(kept or {"numpy": _numpy}, LARGE)
+    return Product(kept or {"numpy": _numpy}, LARGE if threads() <= 4 else HUGE)
 
 
 def _routines() -> Iterator[tuple[str, Multiply]]:

@@ -88,8 +88,8 @@ def sort_rows(embeddings: npt.ArrayLike, labels: npt.ArrayLike) -> SortedRows:
     parts = [slice(top, top + CHUNK) for top in range(0, n, CHUNK)]
 
     def measure(part: slice) -> None:
-        chunk = given[part].astype(np.float64)
-        np.abs(chunk, out=chunk).max(axis=1, keepdims=True, out=largest[part])
+        chunk = given[part] if given.dtype.kind == "f" else given[part].astype(np.float64)
+        np.maximum(chunk.max(axis=1), -chunk.min(axis=1), out=largest[part, 0])
 
     _in_threads(measure, parts)
     unit_rows(largest)  # the largest component of a row without direction says so: 0, NaN or inf

@@ -12,6 +12,7 @@ from recognition.comparisons.steps import Counts, Floats
 from recognition.comparisons.tail import Tail
 from recognition.errors import InputError
 
+SLACK = 2**16
 KINDS = {
     "row": ("<i8", 0),
     "floor": ("<f8", 0),
@@ -41,7 +42,7 @@ class Work:
 
 def new_tail(want: int, floor: float) -> Tail:
     """A tail that may hold half as many again before it is cut, and 2^16 more."""
-    return Tail(want, want + want // 2 + 2**16, floor)
+    return Tail(want, want + want // 2 + SLACK, floor)
 
 
 class Saving:

@@ -89,6 +89,20 @@ def test_work_goes_on_however_often_it_stops(path):
     same(done, tally(None)[0])
 
 
+def test_a_floor_above_countless_ties_is_not_lowered_after_a_stop(path, monkeypatch):
+    rows, labels = faces()
+    rows[::20] = rows[0]  # 50 pictures of 50 people alike: more pairs than may be held
+    monkeypatch.setattr("recognition.comparisons.work.SLACK", 0)
+    options = {"rows": rows, "labels": labels}
+    whole, steps = tally(None, **options)
+    assert len(whole.tail) == 0
+    assert 1 < whole.floor < 1.000001
+    stopped(path, 14, **options)
+    done, rest = tally(path, **options)
+    assert len(rest) == len(steps) - 14
+    same(done, whole)
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
