@@ -29,10 +29,8 @@ from recognition.metrics.verification import (
 
 Floats = npt.NDArray[np.float64]
 
-Candidates = Searches  # the name under which metrics.intervals knows the table
 
 __all__ = [
-    "Candidates",
     "CumulativeMatch",
     "OpenSetCurve",
     "OpenSetPoint",

@@ -26,9 +26,10 @@ from recognition.comparisons.scores import Scores
 from recognition.embeddings import people_of
 from recognition.errors import InputError
 from recognition.metrics.clustered import Clusters, PersonTally, share_interval
-from recognition.metrics.identification import Candidates, fnir_at_fpir
+from recognition.metrics.identification import fnir_at_fpir
 from recognition.metrics.proportions import Interval, check_level, wilson
 from recognition.metrics.resampling import Floats, Resampled, draw
+from recognition.metrics.searches import Searches
 from recognition.metrics.verification import ROUNDING, equal_error_rate
 
 __all__ = [
@@ -139,7 +140,7 @@ def tally_intervals(
 
 
 def identification_intervals(
-    candidates: Candidates,
+    candidates: Searches,
     fpir_targets: Sequence[float],
     *,
     replicates: int = 1000,
