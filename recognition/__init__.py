@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from recognition.datasets.drawn import draw_faces
     from recognition.datasets.embedding_files import read_embeddings
     from recognition.datasets.folder import read_folder
+    from recognition.datasets.ijb import Ijb, read_ijb
     from recognition.datasets.pair_lists import read_pairs
     from recognition.datasets.pictures import Pictures
     from recognition.datasets.score_files import read_scores
@@ -24,36 +25,44 @@ if TYPE_CHECKING:
     from recognition.evaluation import Estimate, Evaluation, evaluate_strangers
     from recognition.evaluation.everything import evaluate, evaluate_scores
     from recognition.evaluation.findings import Findings
+    from recognition.evaluation.ijb import evaluate_ijb
     from recognition.evaluation.options import Options
     from recognition.evaluation.task import Grouping
     from recognition.metrics import angle_statistics, equal_error_rate, fnir_at_fpir, tar_at_fmr
     from recognition.metrics.thresholds import choose_threshold
     from recognition.protocols import open_set_split, split_people
     from recognition.search import search_people
+    from recognition.templates import Pooling, Templates, pool_templates
 
 _HOME = {
     "Estimate": "evaluation",
     "Evaluation": "evaluation",
     "Findings": "evaluation.findings",
     "Grouping": "evaluation.task",
+    "Ijb": "datasets.ijb",
     "InputError": "errors",
     "Options": "evaluation.options",
     "Pictures": "datasets.pictures",
+    "Pooling": "templates",
     "ScoreLists": "comparisons",
     "Scores": "comparisons",
     "Tally": "comparisons.tally",
+    "Templates": "templates",
     "angle_statistics": "metrics",
     "choose_threshold": "metrics.thresholds",
     "compare_all": "comparisons",
     "draw_faces": "datasets.drawn",
     "equal_error_rate": "metrics",
     "evaluate": "evaluation.everything",
+    "evaluate_ijb": "evaluation.ijb",
     "evaluate_scores": "evaluation.everything",
     "evaluate_strangers": "evaluation",
     "fnir_at_fpir": "metrics",
     "open_set_split": "protocols",
+    "pool_templates": "templates",
     "read_embeddings": "datasets.embedding_files",
     "read_folder": "datasets.folder",
+    "read_ijb": "datasets.ijb",
     "read_pairs": "datasets.pair_lists",
     "read_scores": "datasets.score_files",
     "search_people": "search",
@@ -67,24 +76,30 @@ __all__ = [
     "Evaluation",
     "Findings",
     "Grouping",
+    "Ijb",
     "InputError",
     "Options",
     "Pictures",
+    "Pooling",
     "ScoreLists",
     "Scores",
     "Tally",
+    "Templates",
     "angle_statistics",
     "choose_threshold",
     "compare_all",
     "draw_faces",
     "equal_error_rate",
     "evaluate",
+    "evaluate_ijb",
     "evaluate_scores",
     "evaluate_strangers",
     "fnir_at_fpir",
     "open_set_split",
+    "pool_templates",
     "read_embeddings",
     "read_folder",
+    "read_ijb",
     "read_pairs",
     "read_scores",
     "search_people",

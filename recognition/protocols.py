@@ -10,6 +10,7 @@ from recognition.errors import InputError
 
 Names = npt.NDArray[np.str_]
 Places = npt.NDArray[np.int64]
+Small = npt.NDArray[np.int32]
 
 
 def split_people(labels: npt.ArrayLike, *, test: float | int, seed: int) -> tuple[Names, Names]:
@@ -100,3 +101,18 @@ def sample_people(labels: npt.ArrayLike, *, most_pictures: int, seed: int) -> Na
     together = np.cumsum(people.pictures[order])
     kept = max(2, int(np.searchsorted(together, most_pictures, side="right")))
     return np.sort(people.names[order[:kept]])
+
+
+class TemplatePairs(NamedTuple):
+    """M pairs of templates that a protocol lists, by their places among T templates."""
+
+    first: Small  # (M,) the enrolled one, where there is a difference
+    second: Small  # (M,)
+    mated: npt.NDArray[np.bool_]  # (M,)
+
+
+class TemplateSet(NamedTuple):
+    """A gallery, or the probes to search for: templates by their places among T."""
+
+    name: str  # "G1", "probe_mixed"
+    templates: Small  # (G,)

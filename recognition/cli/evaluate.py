@@ -43,6 +43,44 @@ def evaluate(
         str | None,
         typer.Option(help="A column of the file, e.g. sex: rates of each group at one threshold."),
     ] = None,
+    ijb: Annotated[
+        Path | None,
+        typer.Option(
+            help="The folder of IJB-B or IJB-C with its files in meta: judge as they say, 1:1 over "
+            "their pairs and 1:N in both galleries. A row for each face, in the order of "
+            "...face_tid_mid.txt or with its names (N.jpg) as ids; labels are not needed."
+        ),
+    ] = None,
+    templates: Annotated[
+        str | None,
+        typer.Option(
+            help="A column of the file: all pictures with the same entry are pooled into one "
+            "embedding first, and judged as one picture."
+        ),
+    ] = None,
+    media: Annotated[
+        str | None,
+        typer.Option(
+            help="With --templates, a column that says which video a picture is a frame of: its "
+            "frames count together as one picture does."
+        ),
+    ] = None,
+    weight: Annotated[
+        str | None,
+        typer.Option(
+            help="With --templates, a column of numbers above 0, such as the detector's score: a "
+            "picture counts the more, the higher it is."
+        ),
+    ] = None,
+    pooling: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="How pictures are pooled, in words, repeatable. Lengths of embeddings: kept-norms "
+            "or unit-pictures. Videos: media-means, unit-media or no-media. A second half of each "
+            "row, of the mirrored picture: mirror-sum or mirror-concatenated. unweighted leaves "
+            "out the detector's score of --ijb.  [default: kept-norms, media-means]"
+        ),
+    ] = None,
     fmr: Annotated[
         list[float] | None,
         typer.Option(
@@ -96,6 +134,8 @@ def evaluate(
     recognition evaluate faces.npz --pairs pairs.txt
     recognition evaluate faces.npz --compare other.npz
     recognition evaluate faces.npz --group sex
+    recognition evaluate faces.npz --templates video --media clip
+    recognition evaluate faces.npz --ijb IJBC --pooling mirror-sum
     recognition evaluate --scores scores.csv
     recognition evaluate --scores mated.txt --scores nonmated.txt
     """  # noqa: D301 \b keeps the lines apart
@@ -112,7 +152,19 @@ def evaluate(
             parts=tuple(known_part(name) for name in only or PARTS),
         )
         asked = Asked(
-            embeddings, pairs, tuple(scores or ()), distances, compare, group, checkpoint, options
+            embeddings,
+            pairs,
+            tuple(scores or ()),
+            distances,
+            compare,
+            group,
+            checkpoint,
+            options,
+            ijb,
+            templates,
+            media,
+            weight,
+            tuple(pooling or ()),
         )
         moment = datetime.now().strftime("%Y%m%d-%H%M%S")
         folder = Path("runs", f"{asked.name}-{moment}") if out is None else out

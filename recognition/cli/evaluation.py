@@ -14,17 +14,21 @@ import typer
 
 from recognition.cli.console import bar, command_line, show_tables
 from recognition.datasets.embedding_files import EmbeddingFile, read_embeddings
+from recognition.datasets.ijb import read_ijb
 from recognition.datasets.pair_lists import PairList, read_pairs
+from recognition.datasets.pooled import Columns, pool_file
 from recognition.datasets.score_files import read_scores
 from recognition.errors import InputError
 from recognition.evaluation.everything import evaluate, evaluate_scores
 from recognition.evaluation.findings import Findings
+from recognition.evaluation.ijb import align_faces, evaluate_ijb
 from recognition.evaluation.options import Options
 from recognition.evaluation.task import Grouping
 from recognition.report.curves import save_curves
 from recognition.report.run_folder import check_free, run_folder
 from recognition.report.sheet import headline, markdown, notes, summary, tables
 from recognition.report.text import legible
+from recognition.templates import Pooling
 
 SHOWN = 10  # failed pictures named on stderr
 
@@ -41,6 +45,11 @@ class Asked:
     group: str | None
     checkpoint: Path | None
     options: Options
+    ijb: Path | None = None
+    templates: str | None = None
+    media: str | None = None
+    weight: str | None = None
+    pooling: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if (self.embeddings is None) == (not self.scores):
@@ -58,12 +67,30 @@ class Asked:
             "--compare": self.compare,
             "--group": self.group,
             "--checkpoint": self.checkpoint,
+            "--ijb": self.ijb,
+            "--templates": self.templates,
         }
         given = [name for name, value in of_embeddings.items() if value is not None]
         if self.scores and given:
             raise InputError(f"{', '.join(given)} goes with embeddings, not with --scores")
         if self.distances and not self.scores:
             raise InputError("--distances goes with --scores")
+        self._check_templates([name for name in given if name != "--ijb"])
+
+    def _check_templates(self, beside: Sequence[str]) -> None:
+        columns = {"--media": self.media, "--weight": self.weight}
+        named = [name for name, value in columns.items() if value is not None]
+        if self.ijb is not None and (beside or named):
+            raise InputError(
+                f"--ijb says itself what is compared, and how pictures are pooled: leave out "
+                f"{', '.join([*beside, *named])}"
+            )
+        if self.templates is None and (named or (self.pooling and self.ijb is None)):
+            raise InputError(
+                f"{', '.join(named or ['--pooling'])} goes with --templates, the column that says "
+                "which pictures are pooled into one"
+            )
+        Pooling.of(self.pooling)
 
     @property
     def source(self) -> str:
@@ -135,12 +162,14 @@ def _of_scores(asked: Asked) -> Findings:
 def _of_embeddings(asked: Asked) -> Findings:
     if asked.embeddings is None:
         raise InputError("expected a file of embeddings")
-    table = read_embeddings(asked.embeddings)
-    _name_failures(table)
+    if asked.ijb is not None:
+        return _of_ijb(asked, asked.embeddings, asked.ijb)
+    table, left_out = _read(asked, asked.embeddings)
     other: npt.NDArray[Any] | None = None
-    left_out: list[str] = []
     if asked.compare is not None:
-        table, other, left_out = _aligned(table, asked.compare)
+        second, more = _read(asked, asked.compare)
+        table, other, missing = _aligned(table, second, asked.compare)
+        left_out += [*(f"in the second model, {note}" for note in more), *missing]
     findings = evaluate(
         table.embeddings,
         table.labels,
@@ -154,6 +183,37 @@ def _of_embeddings(asked: Asked) -> Findings:
     )
     if left_out:
         findings.input["notes"].extend(left_out)
+    return findings
+
+
+def _read(asked: Asked, path: Path) -> tuple[EmbeddingFile, list[str]]:
+    """The table in a file, pooled if that was asked for, and what to say of it."""
+    table = read_embeddings(path)
+    if path == asked.embeddings:
+        _name_failures(table)
+    if asked.templates is None:
+        return table, []
+    how = Columns(asked.templates, asked.media, asked.weight, Pooling.of(asked.pooling))
+    pictures = len(table) + len(table.failures)
+    table, notes = pool_file(table, how, watch=bar)
+    words = ", ".join(how.pooling.words)
+    pooled = f"{pictures:,} pictures pooled into {len(table):,} templates with {words}"
+    return table, [pooled, *notes]
+
+
+def _of_ijb(asked: Asked, path: Path, folder: Path) -> Findings:
+    protocol = read_ijb(folder, watch=bar)
+    table = read_embeddings(path, unlabelled="?")
+    _name_failures(table)
+    findings = evaluate_ijb(
+        table.embeddings,
+        protocol,
+        faces=align_faces(table, protocol),
+        pooling=Pooling.of(asked.pooling),
+        options=asked.options,
+        watch=bar,
+    )
+    findings.input["failures"].extend(failure._asdict() for failure in table.failures)
     return findings
 
 
@@ -182,13 +242,14 @@ def _grouping(asked: Asked, table: EmbeddingFile) -> Grouping | None:
     return Grouping(asked.group, table.columns[asked.group])
 
 
-def _aligned(table: EmbeddingFile, path: Path) -> tuple[EmbeddingFile, npt.NDArray[Any], list[str]]:
+def _aligned(
+    table: EmbeddingFile, other: EmbeddingFile, path: Path
+) -> tuple[EmbeddingFile, npt.NDArray[Any], list[str]]:
     """The pictures that both models embedded, in the order of the first.
 
     Raises:
         InputError: no picture in common, or another person on one.
     """
-    other = read_embeddings(path)
     _, here, there = np.intersect1d(table.ids, other.ids, return_indices=True)
     if not len(here):
         raise InputError(

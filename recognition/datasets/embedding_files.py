@@ -1,7 +1,7 @@
 """Embeddings that another program wrote, with the person on each picture."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -59,6 +59,7 @@ class EmbeddingFile:
         columns: what else the file says of each picture, each (N,) str.
         failures: the pictures whose embedding is NaN, infinite or all zeros; they are in none of
             the arrays.
+        failed_columns: what else the file says of each failure, each (F,) str.
     """
 
     embeddings: npt.NDArray[np.floating[Any]]
@@ -66,12 +67,13 @@ class EmbeddingFile:
     ids: Names
     columns: Mapping[str, Names]
     failures: tuple[Failure, ...] = ()
+    failed_columns: Mapping[str, Names] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)
 
 
-def read_embeddings(path: Path | str) -> EmbeddingFile:
+def read_embeddings(path: Path | str, *, unlabelled: str | None = None) -> EmbeddingFile:
     """The embeddings, labels and ids in a file; the suffix names the format.
 
     `.npz`: arrays `embeddings` (N, D), `labels` (N,), perhaps `ids` (N,); other flat arrays of
@@ -84,6 +86,11 @@ def read_embeddings(path: Path | str) -> EmbeddingFile:
     Labels and ids are text or whole numbers, never floats: float32 has rounded what is above
     2^24. Without ids the rows are numbered from 0. Nothing is unpickled.
 
+    Args:
+        path: the file.
+        unlabelled: the label of every row where the file has none, because something else knows
+            who is on the pictures; without it labels are required.
+
     Raises:
         InputError: no such file, another content than its suffix says, a damaged one, arrays
             that do not fit each other, a missing label, an id that comes twice, or no row that
@@ -93,9 +100,10 @@ def read_embeddings(path: Path | str) -> EmbeddingFile:
     suffix = _require_format(path)
     with refusing(path, f"a {suffix} file of embeddings", "write it again"):
         container = _OPEN[suffix](path)
-        if suffix == ".npy" or (suffix == ".safetensors" and not _has(container, _LABELS)):
-            container = _with_sidecar(path, container)
-        return _assemble(path, container)
+        beside = suffix == ".npy" or (suffix == ".safetensors" and not _has(container, _LABELS))
+        if beside and (unlabelled is None or path.with_suffix(".csv").exists()):
+            container = _with_sidecar(path, container, unlabelled)
+        return _assemble(path, container, unlabelled)
 
 
 def _require_format(path: Path) -> str:
@@ -120,7 +128,7 @@ def _require_format(path: Path) -> str:
     return suffix
 
 
-def _with_sidecar(path: Path, container: Container) -> Container:
+def _with_sidecar(path: Path, container: Container, unlabelled: str | None) -> Container:
     """The container, and the columns of the CSV of the same name beside it."""
     sidecar = path.with_suffix(".csv")
     require_file(
@@ -128,7 +136,7 @@ def _with_sidecar(path: Path, container: Container) -> Container:
     )
     columns = read_columns(sidecar)
     twice = sorted(columns.keys() & container.arrays.keys())
-    if twice or not _named(columns, _LABELS):
+    if twice or not (_named(columns, _LABELS) or unlabelled):
         raise InputError(
             f"{shown(sidecar)}, line 1: expected a column label, and none that "
             f"{shown(path)} has too, got {listed(columns, 20)}; rename the columns"
@@ -141,12 +149,15 @@ def _with_sidecar(path: Path, container: Container) -> Container:
     return Container({**container.arrays, **described}, load, dict.fromkeys(columns, sidecar))
 
 
-def _assemble(path: Path, container: Container) -> EmbeddingFile:
+def _assemble(path: Path, container: Container, unlabelled: str | None) -> EmbeddingFile:
     arrays = container.arrays
     matrix = _the(path, container, _EMBEDDINGS)
     rows = _require_matrix(path, matrix, arrays[matrix])
-    label = _the(path, container, _LABELS)
-    labels = _names(path, container, label, rows)
+    if unlabelled is not None and not _has(container, _LABELS):
+        label, labels = None, np.full(rows, unlabelled)
+    else:
+        label = _the(path, container, _LABELS)
+        labels = _names(path, container, label, rows)
     given = _the(path, container, _IDS) if _has(container, _IDS) else None
     ids = np.arange(rows).astype(str) if given is None else _names(path, container, given, rows)
     _require_unique(container.elsewhere.get(given or "", path), ids)
@@ -166,12 +177,14 @@ def _assemble(path: Path, container: Container) -> EmbeddingFile:
             f"(row 0 is {failed[0]}); look at the program that wrote them"
         )
     failures = tuple(Failure(str(ids[i]), str(labels[i]), why) for i, why in failed.items())
+    lost: dict[str, Names] = {}
     if failures:
+        lost = {name: texts[list(failed)] for name, texts in columns.items()}
         keep = np.ones(rows, bool)
         keep[list(failed)] = False
         embeddings, labels, ids = embeddings[keep], labels[keep], ids[keep]
         columns = {name: texts[keep] for name, texts in columns.items()}
-    return EmbeddingFile(embeddings, labels, ids, MappingProxyType(columns), failures)
+    return EmbeddingFile(embeddings, labels, ids, MappingProxyType(columns), failures, lost)
 
 
 def _named(names: Mapping[str, object], known: Sequence[str]) -> list[str]:

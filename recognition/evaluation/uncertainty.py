@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from recognition.comparisons.listed import ListedScores
 from recognition.comparisons.scores import ScoreLists, Scores
 from recognition.comparisons.steps import Floats, Steps
 from recognition.evaluation.estimates import Estimate
@@ -40,10 +41,12 @@ class Uncertainty(NamedTuple):
     method: str
 
 
-def clusters_of(table: ScoreLists | PersonTally) -> Clusters:
+def clusters_of(table: ScoreLists | PersonTally | ListedScores) -> Clusters:
     """The comparisons by person, or each of mere lists as if of people of its own."""
     if isinstance(table, Scores):
         return Clusters.of(table)
+    if isinstance(table, ListedScores):
+        return Clusters.of_list(table, ())
     if not isinstance(table, ScoreLists):
         return Clusters.of_tail(table)
     mated, nonmated = len(table.mated), table.nonmated_count
@@ -58,7 +61,7 @@ def clusters_of(table: ScoreLists | PersonTally) -> Clusters:
     return Clusters(table, one_each, table.nonmated, persons.reshape(nonmated, 2), met)
 
 
-def wilson_of(table: ScoreLists | PersonTally) -> str:
+def wilson_of(table: ScoreLists | PersonTally | ListedScores) -> str:
     """What the intervals of `clusters_of` are called."""
     mere = isinstance(table, ScoreLists) and not isinstance(table, Scores)
     return INDEPENDENT_WILSON if mere else CLUSTERED_WILSON

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from recognition.comparisons.listed import ListedScores
 from recognition.comparisons.scores import ScoreLists, Scores, accepted
 from recognition.comparisons.steps import Floats, Similarities, Steps
 from recognition.errors import InputError
@@ -138,7 +139,10 @@ def _powers(kind: Similarities, origin: float, unit: float) -> Floats:
 
 
 def rates_at(
-    table: ScoreLists | PersonTally, threshold: float, *, clusters: Clusters | None = None
+    table: ScoreLists | PersonTally | ListedScores,
+    threshold: float,
+    *,
+    clusters: Clusters | None = None,
 ) -> list[Row]:
     """FMR and FNMR at a threshold that was not chosen on these scores.
 

@@ -30,7 +30,7 @@ IJCV 132 (2024), arXiv:2306.01198; Satterthwaite, Biometrics Bulletin 2 (1946); 
 and what is read at it, Shorack and Wellner, Empirical Processes (1986), chapter 18.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -38,17 +38,19 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from recognition.comparisons.listed import ListedScores
 from recognition.comparisons.scores import Scores, ScoreTable, accepted
 from recognition.comparisons.steps import Counts, Floats, Similarities
 from recognition.errors import InputError
 from recognition.metrics.proportions import Interval, check_level, wilson_share
-from recognition.metrics.verification import equal_error_rate, tar_at_fmr
+from recognition.metrics.verification import allowed_errors, equal_error_rate, tar_at_fmr
 
 People = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 
 # ROC slopes are taken between FMR / window and FMR * window: measured, see tests/benchmarks
 TAR_WINDOW = 2.0
 EER_WINDOW = 4.0
+TABLED = 2**26  # pairs of people of which a table is made, in half a gigabyte
 
 
 class PersonTally(ScoreTable, Protocol):
@@ -125,6 +127,32 @@ class Meetings:
 
         of = np.bincount(persons.ravel(), minlength=people).astype(np.float64)
         return cls(of, len(persons), float((met.astype(np.float64) ** 2).sum()), between)
+
+    @classmethod
+    def listed(cls, first: People, second: People, people: int) -> "Meetings":
+        """As often as two lists (M,) say, passing over pairs of one person with itself.
+
+        For few people a table of all pairs of them is filled; for more, the list is sorted.
+        """
+        if people**2 > TABLED:
+            apart = first != second
+            return cls.counted(np.stack([first[apart], second[apart]], axis=1), people)
+        codes = np.empty(len(first), np.int64)
+        for at in range(0, len(codes), 2**18):  # a piece that the cache holds
+            part = slice(at, at + 2**18)
+            np.multiply(first[part], people, out=codes[part], dtype=np.int64)
+            codes[part] += second[part]
+        table = np.bincount(codes, minlength=people**2).reshape(people, people)
+        met = table + table.T
+        np.fill_diagonal(met, 0)
+
+        def between(asked: People) -> Floats:
+            found: Floats = met[asked[:, 0], asked[:, 1]].astype(np.float64)
+            return found
+
+        of = met.sum(axis=1)
+        squares = int(np.vdot(met, met)) / 2
+        return cls(of.astype(np.float64), int(of.sum()) // 2, squares, between)
 
 
 def _codes(persons: People, people: int) -> npt.NDArray[np.int64]:
@@ -203,6 +231,24 @@ class Clusters:
                 f"{tally.nonmated_count} and shapes {shapes}; count pictures and people anew"
             )
         return cls(tally, tally.mated_person, tally.tail, tally.tail_persons, meetings)
+
+    @classmethod
+    def of_list(cls, listed: ListedScores, targets: Sequence[float]) -> "Clusters":
+        """Of a long list of pairs, with the people of no more false matches than are needed.
+
+        Those are the false matches that the largest target allows, and those at the EER.
+        """
+        floor = equal_error_rate(listed).threshold
+        for target in targets:
+            allowed = allowed_errors(target, listed.nonmated_count)
+            floor = min(floor, listed.threshold_allowing(allowed))
+        # one score more, so that the lowest that is needed is known to be whole
+        errors = listed.false_matches(floor)
+        if errors < listed.nonmated_count:
+            floor = float(listed.ascending[listed.nonmated_count - 1 - errors])
+        high, persons = listed.tail(floor)
+        meetings = Meetings.listed(listed.first, listed.second, listed.people)
+        return cls(listed, listed.mated_person, high, persons, meetings)
 
     @property
     def people(self) -> int:

@@ -231,6 +231,10 @@ def condense(block: Similarities, own: npt.NDArray[np.int64], keep: int) -> Cond
 
 def _best(block: Similarities, keep: int) -> tuple[Similarities, Codes]:
     """(b, keep) the best scores of each row, and their columns; equal ones in order of columns."""
+    if keep == 1:  # the first of equal ones, in a single pass
+        first = block.argmax(axis=1)
+        best = block[np.arange(len(block)), first]
+        return best[:, None], first[:, None].astype(np.int32)
     last = block.shape[1] - keep
     worst_kept = cast(Similarities, np.partition(block, last, axis=1)[:, last])
     row, column = np.nonzero(block >= worst_kept[:, None])  # more than `keep` where it ties

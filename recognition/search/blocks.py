@@ -11,14 +11,23 @@ CELLS = 2**22  # scores in memory at a time, 48 MiB while they are rounded
 LEAST = 32  # rows of a block, however many columns there are: fewer waste the processor
 
 
-def score_blocks(rows: Floats, columns: Floats) -> Iterator[tuple[slice, npt.NDArray[np.float32]]]:
+def score_blocks(
+    rows: Floats, columns: Floats, into: npt.NDArray[np.float32] | None = None
+) -> Iterator[tuple[slice, npt.NDArray[np.float32]]]:
     """x_i · y_j of unit vectors (Q, D) and (N, D), as blocks (b, N) with the rows they are of.
 
     Products are summed in float64 and rounded to float32. That rounds away what the sums are off:
     equal vectors tie exactly, and neither the order of rows and columns nor the size of the
-    blocks shows in a score. Blocks may be changed by whoever gets them.
+    blocks shows in a score. Blocks may be changed by whoever gets them; where `into` (Q, N) is
+    given they are its rows, and all of them are there in the end.
     """
     step = max(LEAST, CELLS // len(columns))
+    product = np.empty((min(step, len(rows)), len(columns)))
     for start in range(0, len(rows), step):
         part = slice(start, min(start + step, len(rows)))
-        yield part, (rows[part] @ columns.T).astype(np.float32)
+        sums = np.matmul(rows[part], columns.T, out=product[: part.stop - start])
+        if into is None:
+            yield part, sums.astype(np.float32)
+        else:
+            into[part] = sums
+            yield part, into[part]
