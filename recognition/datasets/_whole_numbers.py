@@ -45,10 +45,10 @@ def read_whole_numbers(
         line = done = 0
         for chunk in _chunks(path, file):
             done += len(chunk)
-            parts.append(_numbers(path, chunk, columns, line))
-            line += len(parts[-1])
+            parts.append(_numbers(path, chunk, columns, line).T.copy())
+            line += parts[-1].shape[1]
             advance(done)
-    return [np.concatenate([part[:, column] for part in parts]) for column in range(columns)]
+    return [np.concatenate([part[column] for part in parts]) for column in range(columns)]
 
 
 def _chunks(path: Path, file: BinaryIO) -> Iterator[bytes]:

@@ -10,8 +10,9 @@ Any other set of the same form is read alike: the names of its files begin with 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from recognition.datasets._files import listed, reason, refusing, require_file, shown
-from recognition.datasets._tables import csv_table, numbers, text_array, word_blocks
+from recognition.datasets._tables import Block, csv_table, numbers, text_array, word_blocks
 from recognition.datasets._whole_numbers import DIGITS, read_whole_numbers
 from recognition.errors import InputError
 from recognition.progress import Watch, unwatched
@@ -109,11 +110,11 @@ def read_ijb(folder: Path | str, *, watch: Watch = unwatched) -> Ijb:
             or is mated and not.
     """
     folder, name = _found(Path(folder))
-    faces, numbers_of = _faces(folder, name)
-    pairs = _pairs(folder / f"{name}{PAIRS}", numbers_of, watch)
-    sets = _sets(folder, name, numbers_of)
-    known = _named(folder, sets, len(numbers_of))
+    faces, numbers_of = _faces(folder, name, watch)
     path = folder / f"{name}{PAIRS}"
+    pairs = _pairs(path, numbers_of, watch)
+    sets = _sets(folder, name, numbers_of, watch)
+    known = _named(folder, sets, len(numbers_of))
     subjects, people, by = _subjects(path, pairs, known, numbers_of)
     return Ijb(
         name,
@@ -164,14 +165,24 @@ def _counted(name: str, faces: int, pairs: int) -> list[str]:
     return [note]
 
 
-def _faces(folder: Path, name: str) -> tuple[IjbFaces, Integers]:
+def _watched(path: Path, blocks: Iterable[Block], watch: Watch) -> Iterator[Block]:
+    """The blocks of a file, while somebody is told how many of its lines are read."""
+    with path.open("rb") as file:
+        lines = sum(part.count(b"\n") for part in iter(partial(file.read, 2**20), b""))
+    with watch(f"reading {shown(Path(path.name))}", lines) as advance:
+        for block in blocks:
+            yield block
+            advance(block.line + block.rows - 1)
+
+
+def _faces(folder: Path, name: str, watch: Watch) -> tuple[IjbFaces, Integers]:
     path = folder / f"{name}{FACES}"
     expected = "faces, each N.jpg, template and media in a line,"
     names: list[str] = []
     templates, media = [], []
     require_file(path, expected)
     with refusing(path, expected, "write it again"):
-        for block in word_blocks(path):
+        for block in _watched(path, word_blocks(path), watch):
             _require_width(path, block.line, len(block.columns), 3, expected)
             names += block.columns[0]
             templates.append(_whole(path, "a template", block.columns[1], block.line))
@@ -180,7 +191,7 @@ def _faces(folder: Path, name: str) -> tuple[IjbFaces, Integers]:
         if not names:
             raise InputError(f"{shown(path)}: expected {expected} got none; write it again")
         found, places = np.unique(np.concatenate(templates), return_inverse=True)
-        landmarks, scores = _points(folder / f"{name}{POINTS}", names)
+        landmarks, scores = _points(folder / f"{name}{POINTS}", names, watch)
         faces = IjbFaces(
             text_array(path, "names of faces", names),
             places.astype(np.int32),
@@ -229,7 +240,7 @@ def _require_once(path: Path, names: Sequence[str]) -> None:
 
 
 def _points(
-    path: Path, names: Sequence[str]
+    path: Path, names: Sequence[str], watch: Watch
 ) -> tuple[npt.NDArray[np.float32] | None, Floats | None]:
     if not path.exists():
         return None, None
@@ -238,7 +249,7 @@ def _points(
     points, scores = [], []
     done = 0
     with refusing(path, expected, "write it again"):
-        for block in word_blocks(path):
+        for block in _watched(path, word_blocks(path), watch):
             _require_width(path, block.line, len(block.columns), 12, expected)
             named = list(block.columns[0])
             if named != names[done : done + len(named)]:
@@ -350,11 +361,11 @@ class _Set:
     searched: bool
 
 
-def _sets(folder: Path, name: str, templates: Integers) -> list[_Set]:
+def _sets(folder: Path, name: str, templates: Integers, watch: Watch) -> list[_Set]:
     """Galleries and probes; none where there are no such files."""
     gallery = re.compile(re.escape(name) + r"_1N_gallery_(.+)\.csv")
     found = [m for m in (gallery.fullmatch(one.name) for one in sorted(folder.iterdir())) if m]
-    sets = [_set(folder / match[0], match[1], templates, searched=False) for match in found]
+    sets = [_set(folder / match[0], match[1], templates, watch, searched=False) for match in found]
     path = folder / f"{name}_1N_probe_mixed.csv"
     if bool(found) != path.exists():
         there, missing = (found[0][0], path.name) if found else (path.name, "the galleries")
@@ -364,7 +375,7 @@ def _sets(folder: Path, name: str, templates: Integers) -> list[_Set]:
         )
     if not found:
         return []
-    probes = _set(path, "probe_mixed", templates, searched=True)
+    probes = _set(path, "probe_mixed", templates, watch, searched=True)
     for one in sets:
         both = np.intersect1d(one.set.templates, probes.set.templates)
         if len(both):
@@ -383,7 +394,7 @@ def _sets(folder: Path, name: str, templates: Integers) -> list[_Set]:
     return [*sets, probes]
 
 
-def _set(path: Path, name: str, templates: Integers, *, searched: bool) -> _Set:
+def _set(path: Path, name: str, templates: Integers, watch: Watch, *, searched: bool) -> _Set:
     expected = "a CSV with the columns TEMPLATE_ID and SUBJECT_ID"
     require_file(path, expected)
     subjects: dict[int, str] = {}
@@ -396,7 +407,7 @@ def _set(path: Path, name: str, templates: Integers, *, searched: bool) -> _Set:
                 f"{shown(path)}, line 1: expected {expected}, got {listed(table.header, 20)}; "
                 "rename them"
             )
-        for block in table.blocks:
+        for block in _watched(path, table.blocks, watch):
             given = _whole(path, "a template", block.columns[template], block.line)
             places = np.searchsorted(templates, given).clip(max=len(templates) - 1)
             wrong = templates[places] != given
@@ -428,7 +439,7 @@ def _named(folder: Path, sets: Sequence[_Set], count: int) -> tuple[Integers, Na
         text_array(folder, "names of subjects", [s for one in sets for s in one.subjects]),
         return_inverse=True,
     )
-    known = np.full(count, -1)
+    known = np.full(count, -1, np.int32)
     done = 0
     for one in sets:
         part = codes[done : done + len(one.subjects)]
