@@ -89,7 +89,8 @@ def test_rates_and_intervals_are_those_of_the_table(
         assert (found is None) == (expected is None)
         if found is not None:
             np.testing.assert_allclose(found, expected, rtol=1e-9)
-    for threshold in (-1.0, 0.3, float(listed.scores[0]), 0.1 + 2.0**-40, 9.0):
+    between = float(listed.ascending[0]) + 1e-12  # which float32 would round down to the score
+    for threshold in (-1.0, 0.3, float(listed.scores[0]), between, 9.0):
         assert listed.false_matches(threshold) == table.false_matches(threshold)
         if one.knows(threshold):
             np.testing.assert_allclose(one.fmr(threshold), two.fmr(threshold), rtol=1e-9)

@@ -139,6 +139,8 @@ WRONG = [
     (PAIRS, line(5, "1 2\n"), f"{PAIRS}, line 5: expected 3 whole numbers .* got '1 2'"),
     (PAIRS, line(5, "1 2 0 0\n"), f"{PAIRS}, line 5: expected 3 whole numbers"),
     (PAIRS, line(5, "1  2 0\n"), f"{PAIRS}, line 5: expected 3 whole numbers"),
+    (PAIRS, line(5, "1  2\n"), f"{PAIRS}, line 5: expected 3 whole numbers .* got '1  2'"),
+    (PAIRS, line(5, " 1 2\n"), f"{PAIRS}, line 5: expected 3 whole numbers .* got ' 1 2'"),
     (PAIRS, line(5, "\n"), f"{PAIRS}, line 5: expected 3 whole numbers .* got ''"),
     (PAIRS, line(5, "1 2.0 0\n"), f"{PAIRS}, line 5: expected 3 whole numbers"),
     (PAIRS, line(5, "1 -2 0\n"), f"{PAIRS}, line 5: expected 3 whole numbers"),

@@ -63,7 +63,7 @@ def naive(tables: list[Searches], target: float, replicates: int, seed: int) -> 
 
 
 @pytest.mark.parametrize("cells", [1, 700, 2**21])
-@pytest.mark.parametrize("values", [3, 10**6])
+@pytest.mark.parametrize("values", [2, 10**6])  # of two values, mates tie with strangers
 def test_intervals_are_those_of_drawing_people_one_by_one(
     cells: int, values: int, monkeypatch: Any
 ) -> None:
