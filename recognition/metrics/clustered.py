@@ -140,18 +140,17 @@ class Meetings:
         codes = np.empty(len(first), np.int64)
         for at in range(0, len(codes), 2**18):  # a piece that the cache holds
             part = slice(at, at + 2**18)
-            np.multiply(first[part], people, out=codes[part], dtype=np.int64)
-            codes[part] += second[part]
-        table = np.bincount(codes, minlength=people**2).reshape(people, people)
-        met = table + table.T
+            met_here: People = np.stack([first[part], second[part]], axis=1)
+            codes[part] = _codes(met_here, people)
+        met = np.bincount(codes, minlength=people**2).reshape(people, people)  # i <= j
         np.fill_diagonal(met, 0)
 
         def between(asked: People) -> Floats:
-            found: Floats = met[asked[:, 0], asked[:, 1]].astype(np.float64)
+            found: Floats = met.ravel()[_codes(asked, people)].astype(np.float64)
             return found
 
-        of = met.sum(axis=1)
-        squares = int(np.vdot(met, met)) / 2
+        of = met.sum(axis=0) + met.sum(axis=1)
+        squares = float(np.vdot(met, met))
         return cls(of.astype(np.float64), int(of.sum()) // 2, squares, between)
 
 
