@@ -140,8 +140,8 @@ class Meetings:
         codes = np.empty(len(first), np.int64)
         for at in range(0, len(codes), 2**18):  # a piece that the cache holds
             part = slice(at, at + 2**18)
-            met_here: People = np.stack([first[part], second[part]], axis=1)
-            codes[part] = _codes(met_here, people)
+            both = (side[part].astype(np.int64) for side in (first, second))
+            codes[part] = _codes(np.stack(list(both), axis=1), people)
         met = np.bincount(codes, minlength=people**2).reshape(people, people)  # i <= j
         np.fill_diagonal(met, 0)
 
