@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from recognition.datasets.pair_lists import read_pairs
     from recognition.datasets.pictures import Pictures
     from recognition.datasets.score_files import read_scores
+    from recognition.datasets.sources import read_pictures
+    from recognition.datasets.verification_sets import VerificationSet, read_verification
     from recognition.errors import InputError
     from recognition.evaluation import Estimate, Evaluation, evaluate_strangers
     from recognition.evaluation.everything import evaluate, evaluate_scores
@@ -42,6 +44,7 @@ _HOME = {
     "ScoreLists": "comparisons",
     "Scores": "comparisons",
     "Tally": "comparisons.tally",
+    "VerificationSet": "datasets.verification_sets",
     "angle_statistics": "metrics",
     "choose_threshold": "metrics.thresholds",
     "compare_all": "comparisons",
@@ -55,7 +58,9 @@ _HOME = {
     "read_embeddings": "datasets.embedding_files",
     "read_folder": "datasets.folder",
     "read_pairs": "datasets.pair_lists",
+    "read_pictures": "datasets.sources",
     "read_scores": "datasets.score_files",
+    "read_verification": "datasets.verification_sets",
     "search_people": "search",
     "split_people": "protocols",
     "tally_all": "comparisons.all_pairs",
@@ -73,6 +78,7 @@ __all__ = [
     "ScoreLists",
     "Scores",
     "Tally",
+    "VerificationSet",
     "angle_statistics",
     "choose_threshold",
     "compare_all",
@@ -86,7 +92,9 @@ __all__ = [
     "read_embeddings",
     "read_folder",
     "read_pairs",
+    "read_pictures",
     "read_scores",
+    "read_verification",
     "search_people",
     "split_people",
     "tally_all",

@@ -21,7 +21,9 @@ def evaluate(
         Path | None,
         typer.Option(
             help="Judge these pairs only: LFW's pairs.txt, or CSV with the columns id1, id2 and, "
-            "if wanted, mated and fold. Accuracy is measured with the file's own folds."
+            "if wanted, mated and fold. Accuracy is measured with the file's own folds. Or a .bin "
+            "of insightface: the embeddings are those of its pictures, in its order, without "
+            "ids, and labels are not needed."
         ),
     ] = None,
     scores: Annotated[
@@ -94,6 +96,7 @@ def evaluate(
     \b
     recognition evaluate faces.npz
     recognition evaluate faces.npz --pairs pairs.txt
+    recognition evaluate faces.npz --pairs lfw.bin
     recognition evaluate faces.npz --compare other.npz
     recognition evaluate faces.npz --group sex
     recognition evaluate --scores scores.csv

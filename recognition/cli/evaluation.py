@@ -64,6 +64,17 @@ class Asked:
             raise InputError(f"{', '.join(given)} goes with embeddings, not with --scores")
         if self.distances and not self.scores:
             raise InputError("--distances goes with --scores")
+        by_person = [name for name in given if name in ("--compare", "--group")]
+        if self.anonymous and by_person:
+            raise InputError(
+                f"{', '.join(by_person)} is judged by person, and a .bin does not know the people; "
+                "write its pairs into a CSV and labels into the file of embeddings"
+            )
+
+    @property
+    def anonymous(self) -> bool:
+        """Whether only the pairs, those of a .bin, know which pictures show one person."""
+        return self.pairs is not None and self.pairs.suffix.lower() == ".bin"
 
     @property
     def source(self) -> str:
@@ -135,7 +146,7 @@ def _of_scores(asked: Asked) -> Findings:
 def _of_embeddings(asked: Asked) -> Findings:
     if asked.embeddings is None:
         raise InputError("expected a file of embeddings")
-    table = read_embeddings(asked.embeddings)
+    table = read_embeddings(asked.embeddings, labelled=not asked.anonymous)
     _name_failures(table)
     other: npt.NDArray[Any] | None = None
     left_out: list[str] = []

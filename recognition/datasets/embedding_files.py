@@ -54,7 +54,7 @@ class EmbeddingFile:
     Attributes:
         embeddings: (N, D) float16, float32 or float64, finite, no row all zeros, of any length;
             a large .npy or .safetensors file is mapped, not read.
-        labels: (N,) str, the person on each picture.
+        labels: (N,) str, the person on each picture; empty texts where they were not asked for.
         ids: (N,) str, unique.
         columns: what else the file says of each picture, each (N,) str.
         failures: the pictures whose embedding is NaN, infinite or all zeros; they are in none of
@@ -71,7 +71,7 @@ class EmbeddingFile:
         return len(self.labels)
 
 
-def read_embeddings(path: Path | str) -> EmbeddingFile:
+def read_embeddings(path: Path | str, *, labelled: bool = True) -> EmbeddingFile:
     """The embeddings, labels and ids in a file; the suffix names the format.
 
     `.npz`: arrays `embeddings` (N, D), `labels` (N,), perhaps `ids` (N,); other flat arrays of
@@ -84,6 +84,11 @@ def read_embeddings(path: Path | str) -> EmbeddingFile:
     Labels and ids are text or whole numbers, never floats: float32 has rounded what is above
     2^24. Without ids the rows are numbered from 0. Nothing is unpickled.
 
+    Args:
+        path: the file.
+        labelled: where this is False, labels are not looked at, need not be there, and are empty
+            texts in what is returned: for pairs that say themselves which are mated.
+
     Raises:
         InputError: no such file, another content than its suffix says, a damaged one, arrays
             that do not fit each other, a missing label, an id that comes twice, or no row that
@@ -93,9 +98,10 @@ def read_embeddings(path: Path | str) -> EmbeddingFile:
     suffix = _require_format(path)
     with refusing(path, f"a {suffix} file of embeddings", "write it again"):
         container = _OPEN[suffix](path)
-        if suffix == ".npy" or (suffix == ".safetensors" and not _has(container, _LABELS)):
-            container = _with_sidecar(path, container)
-        return _assemble(path, container)
+        lacking = suffix == ".npy" or (suffix == ".safetensors" and not _has(container, _LABELS))
+        if lacking and (labelled or path.with_suffix(".csv").exists()):
+            container = _with_sidecar(path, container, labelled=labelled)
+        return _assemble(path, container, labelled=labelled)
 
 
 def _require_format(path: Path) -> str:
@@ -120,7 +126,7 @@ def _require_format(path: Path) -> str:
     return suffix
 
 
-def _with_sidecar(path: Path, container: Container) -> Container:
+def _with_sidecar(path: Path, container: Container, *, labelled: bool) -> Container:
     """The container, and the columns of the CSV of the same name beside it."""
     sidecar = path.with_suffix(".csv")
     require_file(
@@ -128,7 +134,7 @@ def _with_sidecar(path: Path, container: Container) -> Container:
     )
     columns = read_columns(sidecar)
     twice = sorted(columns.keys() & container.arrays.keys())
-    if twice or not _named(columns, _LABELS):
+    if twice or (labelled and not _named(columns, _LABELS)):
         raise InputError(
             f"{shown(sidecar)}, line 1: expected a column label, and none that "
             f"{shown(path)} has too, got {listed(columns, 20)}; rename the columns"
@@ -141,12 +147,12 @@ def _with_sidecar(path: Path, container: Container) -> Container:
     return Container({**container.arrays, **described}, load, dict.fromkeys(columns, sidecar))
 
 
-def _assemble(path: Path, container: Container) -> EmbeddingFile:
+def _assemble(path: Path, container: Container, *, labelled: bool) -> EmbeddingFile:
     arrays = container.arrays
     matrix = _the(path, container, _EMBEDDINGS)
     rows = _require_matrix(path, matrix, arrays[matrix])
-    label = _the(path, container, _LABELS)
-    labels = _names(path, container, label, rows)
+    label = _the(path, container, _LABELS) if labelled else None
+    labels = np.full(rows, "") if label is None else _names(path, container, label, rows)
     given = _the(path, container, _IDS) if _has(container, _IDS) else None
     ids = np.arange(rows).astype(str) if given is None else _names(path, container, given, rows)
     _require_unique(container.elsewhere.get(given or "", path), ids)

@@ -10,6 +10,8 @@ from recognition.comparisons.scores import Scores
 from recognition.datasets.embedding_files import Failure
 from recognition.datasets.pair_lists import PairList
 from recognition.datasets.score_files import ScoreFile
+from recognition.errors import InputError
+from recognition.evaluation.anonymous import UNKNOWN, evaluate_anonymous
 from recognition.evaluation.failures import (
     Lost,
     account_for,
@@ -24,7 +26,7 @@ from recognition.progress import Watch, unwatched
 
 def evaluate(
     embeddings: npt.ArrayLike,
-    labels: npt.ArrayLike,
+    labels: npt.ArrayLike | None,
     *,
     options: Options | None = None,
     pairs: PairList | None = None,
@@ -47,7 +49,8 @@ def evaluate(
 
     Args:
         embeddings: (N, D), not necessarily normalised.
-        labels: (N,) the person on each picture.
+        labels: (N,) the person on each picture; None with `pairs` that are anonymous, as those of
+            a `.bin`, which are judged by comparison instead of by person.
         options: targets, thresholds, the seed; see `Options`.
         pairs: judge these pairs only, accuracy with their own folds.
         other: (N, D') a second model's embeddings of the same pictures, in the same order.
@@ -59,6 +62,18 @@ def evaluate(
     Raises:
         InputError: embeddings or labels that cannot be used, one kind of comparisons only.
     """
+    if pairs is not None and pairs.anonymous:
+        if other is not None or grouping is not None:
+            raise InputError(
+                "expected no second model and no grouping with pairs that do not know the people: "
+                "both are judged by person; give a list of pairs, and labels"
+            )
+        return evaluate_anonymous(np.asarray(embeddings), pairs, options or Options(), failures)
+    if labels is None:
+        raise InputError(
+            "expected labels, (N,) the person on each picture, got none; only pairs of a .bin do "
+            "without"
+        )
     task = Task(
         np.asarray(embeddings),
         np.asarray(labels).astype(str),
@@ -93,10 +108,7 @@ def evaluate_scores(scores: ScoreFile, *, options: Options | None = None) -> Fin
     lost = Lost(*scores.failures)
     sections.append(account_for(comparisons_lost(table, lost), table, lost, options))
     if not isinstance(table, Scores):
-        notes.append(
-            "nobody knows who was compared: intervals take comparisons for independent, and are "
-            "too narrow where people take part in several"
-        )
+        notes.append(UNKNOWN)
     described = {
         "mated": len(table.mated),
         "nonmated": table.nonmated_count,

@@ -1,5 +1,6 @@
 """One set of embeddings and what is asked of it: all pairs or a list, in full or on a sample."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +16,7 @@ from recognition.comparisons.tally import Tally
 from recognition.datasets.embedding_files import Failure
 from recognition.datasets.pair_lists import PairList
 from recognition.errors import InputError
-from recognition.evaluation.accuracy import FoldedPairs, accuracy_row, person_folds
+from recognition.evaluation.accuracy import accuracy_row, listed_accuracy, person_folds
 from recognition.evaluation.failures import (
     Lost,
     account_for,
@@ -109,12 +110,10 @@ class Task:
     def sections(self, scores: Scores | Tally) -> list[Section]:
         """All that was asked for and can be done."""
         parts = Parts(self.options, self.notes)
-        folded = self.pairs is not None and self.pairs.folds is not None
-        accuracy = self._listed_accuracy if folded else None
         if isinstance(scores, Tally):
             sections = self._of_tally(parts, scores)
         else:
-            sections = parts.of_scores(scores, accuracy=accuracy)
+            sections = parts.of_scores(scores, accuracy=self._folded(scores))
         failed = np.array([one.label for one in self.failures], np.str_)
         if self.pairs is None:
             parts.add(sections, "identification", lambda: self._identification(failed))
@@ -125,10 +124,11 @@ class Task:
 
     def _of_tally(self, parts: Parts, tally: Tally) -> list[Section]:
         """Verification of all, and the rest of what needs every score on a sample of people."""
+        kept = self._kept(self.embeddings, self.sample)
         sections = parts.of_scores(
-            self._kept(self.embeddings, self.sample),
+            kept,
             verification=lambda: verify_tally(tally, self.options),
-            accuracy=self._sampled_accuracy,
+            accuracy=lambda: self._sampled_accuracy(kept),
         )
         return [
             section
@@ -137,24 +137,18 @@ class Task:
             for section in sections
         ]
 
+    def _folded(self, scores: Scores) -> Callable[[], Row] | None:
+        """How accuracy follows from the folds of the list, if it has any."""
+        pairs = self.pairs
+        if pairs is None or pairs.folds is None:
+            return None
+        return lambda: listed_accuracy(scores, pairs)
+
     def _sampled_accuracy(self, scores: Scores) -> Row:
         found = accuracy_row(
             person_folds(scores, seed=self.options.seed), "Accuracy, folds by person"
         )
         return replace(found, estimate=replace(found.estimate, note=self._sample_note))
-
-    def _listed_accuracy(self, scores: Scores) -> Row:
-        pairs = self.pairs
-        if pairs is None or pairs.folds is None:
-            raise InputError("expected a list of pairs with folds")
-        kinds = pairs.mated, ~pairs.mated
-        listed = FoldedPairs(
-            np.concatenate([scores.mated, scores.nonmated]).astype(np.float64),
-            np.repeat([True, False], [len(scores.mated), len(scores.nonmated)]),
-            np.concatenate([pairs.folds[kind] for kind in kinds]),
-            len(np.unique(scores.mated_person)),
-        )
-        return accuracy_row(listed, "Accuracy, folds of the list")
 
     @cached_property
     def _searched(self) -> tuple[npt.NDArray[Any], npt.NDArray[np.str_], tuple[str, ...]]:

@@ -109,10 +109,11 @@ def notes(results: Results) -> list[str]:
 def _people(entry: Mapping[str, Any]) -> str:
     learn, test = entry["learn"], entry["test"]
     skipped = f"; {len(entry['skipped'])} files skipped" if entry["skipped"] else ""
-    return (
+    line = (
         f"{entry['source']}: learned from {learn['people']} people ({learn['pictures']} pictures), "
         f"judged on {test['people']} people never seen ({test['pictures']} pictures){skipped}."
     )
+    return " ".join([line, *(f"{note}." for note in entry["notes"])])
 
 
 def _doubts(results: Results, *, missing: bool) -> list[str]:

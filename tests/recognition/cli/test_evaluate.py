@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from picture_files import write_bin
 from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner, Result
 
@@ -296,3 +297,35 @@ def test_help_tells_a_newcomer_what_to_give_it() -> None:
     shown = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
     for word in ("faces.npz", "--pairs", "--scores", "--compare", "--group", "--json"):
         assert word in shown
+
+
+@pytest.mark.parametrize("suffix", ["npz", "npy"])
+def test_a_bin_judges_its_own_pictures_without_labels(suffix: str, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    mated = np.tile([True, False], 60)
+    first = random.normal(size=(120, 16))
+    second = np.where(mated[:, None], first, random.normal(size=first.shape))
+    both = np.stack([first, second], axis=1) + 0.6 * random.normal(size=(120, 2, 16))
+    embeddings = both.reshape(-1, 16).astype(np.float32)
+    embeddings[7] = np.nan
+    path = tmp_path / f"faces.{suffix}"
+    if suffix == "npz":
+        np.savez(path, embeddings=embeddings)
+    else:
+        np.save(path, embeddings)
+    pairs = write_bin(tmp_path / "lfw.bin", [b"-"] * 240, mated.tolist())
+    result = run(path, "--pairs", pairs, "--out", tmp_path / "run", *FAST)
+    assert result.exit_code == 0, result.output
+    found = results(tmp_path / "run")
+    assert found["input"]["people"] is None
+    assert found["input"]["pictures"] == 239
+    assert "nobody knows who was compared" in found["input"]["notes"][-1]
+    assert [one["id"] for one in found["input"]["failures"]] == ["7"]
+    assert rows(found)["accuracy"]["counts"]["folds"] == 10
+    assert rows(found)["fta"]["counts"] == {"failed": 1, "pairs": 120}
+    refused = run(path, "--pairs", pairs, "--compare", path, "--out", tmp_path / "other")
+    assert refused.exit_code == 2
+    assert "a .bin does not know the people" in refused.stderr
+    refused = run(path, "--out", tmp_path / "other")
+    assert refused.exit_code == 2
+    assert "label" in refused.stderr

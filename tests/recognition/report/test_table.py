@@ -43,6 +43,7 @@ def results():
                 "learn": {**side, "people": 60, "pictures": 600},
                 "test": {**side, "people": 30, "pictures": 300},
                 "skipped": [],
+                "notes": [],
             }
         ],
         "heads": [

@@ -1,0 +1,93 @@
+"""Whose pictures are read: people by name, a number of them at random, and only what fits."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from recognition.datasets._files import listed
+from recognition.errors import InputError
+
+SHARE = 4  # pictures may fill one part in so many of the memory: they are copied once when split
+_LIMIT = Path("/sys/fs/cgroup/memory.max")  # what a container may use
+
+
+class Kept(NamedTuple):
+    """The places (K,) of the pictures to read, ascending, and what to say of it."""
+
+    places: npt.NDArray[np.int64]
+    notes: tuple[str, ...]
+
+
+def choose(
+    labels: Sequence[str],
+    sides: tuple[int, int],
+    *,
+    people: int | Sequence[str] | None,
+    seed: int,
+    what: str,
+) -> Kept:
+    """The pictures of the people asked for, refused where they would not fit in memory.
+
+    Args:
+        labels: (N,) the person on each picture there is.
+        sides: height and width to which they will be decoded.
+        people: names, a number of people to draw at random, or None for all of them.
+        seed: the same seed and people give the same draw, in any order of the pictures.
+        what: where they come from, in words.
+
+    Raises:
+        InputError: fewer people than asked for, none of those named, or pictures that would fill
+            more than a quarter of the memory.
+    """
+    given = np.asarray(labels, np.str_)
+    names = np.unique(given)
+    wanted, note = names, ""
+    if isinstance(people, int):
+        if not 1 <= people <= len(names):
+            raise InputError(
+                f"people: expected between 1 and {len(names):,}, as many as {what} has, got "
+                f"{people:,}; leave it out to read all of them"
+            )
+        wanted = np.random.default_rng(seed).permutation(names)[:people]
+    elif people is not None:
+        wanted = np.intersect1d(names, np.asarray(people, np.str_))
+        if not len(wanted):
+            raise InputError(
+                f"people: expected some of the people in {what} ({listed(names.tolist(), 3)}), "
+                f"got {listed(people, 3)}; give the names that its labels have"
+            )
+    places = np.flatnonzero(np.isin(given, wanted))
+    if people is not None:
+        how = f"at random (seed {seed})" if isinstance(people, int) else "by name"
+        note = (
+            f"{len(wanted):,} of {len(names):,} people of {what} were chosen {how}: "
+            f"{len(places):,} of {len(given):,} pictures"
+        )
+    _require_room(len(places), sides, len(wanted), what)
+    return Kept(places, (note,) if note else ())
+
+
+def memory() -> int:
+    """Bytes of memory that this process may hope for: the machine's, or its container's."""
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        return min(there, int(_LIMIT.read_text()))
+    except (OSError, ValueError):  # no container, or "max"
+        return there
+
+
+def _require_room(pictures: int, sides: tuple[int, int], people: int, what: str) -> None:
+    height, width = sides
+    needed, allowed = pictures * height * width * 3, memory() // SHARE
+    if needed > allowed:
+        fitting = int(people * allowed / needed)
+        raise InputError(
+            f"{what}: expected pictures that fit in a quarter of the memory, {allowed / 1e9:.1f} "
+            f"GB, but {pictures:,} of {height} x {width} pixels take {needed / 1e9:.1f} GB; read "
+            f"some {max(1, fitting):,} of the {people:,} people at random, with people=N or "
+            "--people N"
+        )
