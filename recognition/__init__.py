@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from recognition.datasets.embedding_files import read_embeddings
     from recognition.datasets.folder import read_folder
     from recognition.datasets.pair_lists import read_pairs
+    from recognition.datasets.people_lists import PeopleList, read_people
     from recognition.datasets.pictures import Pictures
     from recognition.datasets.score_files import read_scores
     from recognition.datasets.sources import read_pictures
@@ -40,6 +41,7 @@ _HOME = {
     "Grouping": "evaluation.task",
     "InputError": "errors",
     "Options": "evaluation.options",
+    "PeopleList": "datasets.people_lists",
     "Pictures": "datasets.pictures",
     "ScoreLists": "comparisons",
     "Scores": "comparisons",
@@ -58,6 +60,7 @@ _HOME = {
     "read_embeddings": "datasets.embedding_files",
     "read_folder": "datasets.folder",
     "read_pairs": "datasets.pair_lists",
+    "read_people": "datasets.people_lists",
     "read_pictures": "datasets.sources",
     "read_scores": "datasets.score_files",
     "read_verification": "datasets.verification_sets",
@@ -74,6 +77,7 @@ __all__ = [
     "Grouping",
     "InputError",
     "Options",
+    "PeopleList",
     "Pictures",
     "ScoreLists",
     "Scores",
@@ -92,6 +96,7 @@ __all__ = [
     "read_embeddings",
     "read_folder",
     "read_pairs",
+    "read_people",
     "read_pictures",
     "read_scores",
     "read_verification",

@@ -39,11 +39,11 @@ def compare(
         typer.Option(help="A data set that scikit-learn fetches, or has in its cache."),
     ] = None,
     people: Annotated[
-        int | None,
+        str | None,
         typer.Option(
-            min=2,
             help="Use so many people only, drawn at random by --seed; of --train and --test so "
-            "many each. For sets that are too large for the memory.",
+            "many each. For sets that are too large for the memory. Or those in a list like LFW's "
+            "people.txt; of some of its folds with people.txt:1-3.",
         ),
     ] = None,
     head: Annotated[

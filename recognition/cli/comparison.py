@@ -16,6 +16,7 @@ from recognition.backbones.registry import find_backbone
 from recognition.cli.console import bar, command_line, counter, show_tables
 from recognition.datasets.drawn import draw_faces
 from recognition.datasets.fetchers import fetch_lfw, fetch_olivetti
+from recognition.datasets.people_lists import read_chosen
 from recognition.datasets.pictures import Pictures
 from recognition.datasets.sources import read_pictures
 from recognition.errors import InputError
@@ -43,7 +44,7 @@ class Data:
     known: str | None
     test_share: float | None
     quick: bool
-    people: int | None = None
+    people: str | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -101,9 +102,10 @@ class Data:
 
 
 @cache  # every seed splits the same pictures anew
-def _read(path: Path, size: int, people: int | None, seed: int) -> Pictures:
+def _read(path: Path, size: int, people: str | None, seed: int) -> Pictures:
+    chosen = read_chosen(people) if people else None
     with counter(f"reading {path.name}") as count:
-        pictures = read_pictures(path, size=size, people=people, seed=seed, progress=count)
+        pictures = read_pictures(path, size=size, people=chosen, seed=seed, progress=count)
     for note in pictures.notes:
         typer.echo(note, err=True)
     for skipped in pictures.skipped[:SHOWN]:

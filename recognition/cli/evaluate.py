@@ -45,6 +45,13 @@ def evaluate(
         str | None,
         typer.Option(help="A column of the file, e.g. sex: rates of each group at one threshold."),
     ] = None,
+    people: Annotated[
+        str | None,
+        typer.Option(
+            help="Judge the pictures of these people only: so many at random, e.g. 500, or those "
+            "in a list like LFW's people.txt; of some of its folds with people.txt:1-3."
+        ),
+    ] = None,
     fmr: Annotated[
         list[float] | None,
         typer.Option(
@@ -115,7 +122,15 @@ def evaluate(
             parts=tuple(known_part(name) for name in only or PARTS),
         )
         asked = Asked(
-            embeddings, pairs, tuple(scores or ()), distances, compare, group, checkpoint, options
+            embeddings,
+            pairs,
+            tuple(scores or ()),
+            distances,
+            compare,
+            group,
+            checkpoint,
+            options,
+            people,
         )
         moment = datetime.now().strftime("%Y%m%d-%H%M%S")
         folder = Path("runs", f"{asked.name}-{moment}") if out is None else out

@@ -13,8 +13,10 @@ import numpy.typing as npt
 import typer
 
 from recognition.cli.console import bar, command_line, show_tables
+from recognition.datasets.choosing import of_people
 from recognition.datasets.embedding_files import EmbeddingFile, read_embeddings
 from recognition.datasets.pair_lists import PairList, read_pairs
+from recognition.datasets.people_lists import read_chosen
 from recognition.datasets.score_files import read_scores
 from recognition.errors import InputError
 from recognition.evaluation.everything import evaluate, evaluate_scores
@@ -41,6 +43,7 @@ class Asked:
     group: str | None
     checkpoint: Path | None
     options: Options
+    people: str | None = None
 
     def __post_init__(self) -> None:
         if (self.embeddings is None) == (not self.scores):
@@ -58,12 +61,15 @@ class Asked:
             "--compare": self.compare,
             "--group": self.group,
             "--checkpoint": self.checkpoint,
+            "--people": self.people,
         }
         given = [name for name, value in of_embeddings.items() if value is not None]
         if self.scores and given:
             raise InputError(f"{', '.join(given)} goes with embeddings, not with --scores")
         if self.distances and not self.scores:
             raise InputError("--distances goes with --scores")
+        if self.pairs is not None and self.people is not None:
+            raise InputError("--people chooses among all pictures; leave it out beside --pairs")
         by_person = [name for name in given if name in ("--compare", "--group")]
         if self.anonymous and by_person:
             raise InputError(
@@ -152,6 +158,15 @@ def _of_embeddings(asked: Asked) -> Findings:
     left_out: list[str] = []
     if asked.compare is not None:
         table, other, left_out = _aligned(table, asked.compare)
+    if asked.people is not None:
+        chosen = read_chosen(asked.people)
+        places, said = of_people(
+            table.everyone, chosen, seed=asked.options.seed, what=legible(asked.title)
+        )
+        if other is not None:
+            other = other[places[places < len(table)]]
+        table = table.at(places)
+        left_out += said
     findings = evaluate(
         table.embeddings,
         table.labels,

@@ -40,12 +40,28 @@ def choose(
         what: where they come from, in words.
 
     Raises:
-        InputError: fewer people than asked for, none of those named, or pictures that would fill
-            more than a quarter of the memory.
+        InputError: as `of_people`, or pictures that would fill more than a quarter of the memory.
     """
     given = np.asarray(labels, np.str_)
-    names = np.unique(given)
-    wanted, note = names, ""
+    kept = Kept(np.arange(len(given)), ())
+    if people is not None:
+        kept = of_people(given, people, seed=seed, what=what)
+    _require_room(len(kept.places), sides, len(np.unique(given[kept.places])), what)
+    return kept
+
+
+def of_people(
+    labels: npt.NDArray[np.str_], people: int | Sequence[str], *, seed: int, what: str
+) -> Kept:
+    """The pictures of these people, or of so many at random.
+
+    Raises:
+        InputError: fewer people than asked for, or none of those named.
+
+    >>> of_people(np.array(["a", "b", "a"]), ["a"], seed=0, what="a list").places
+    array([0, 2])
+    """
+    names = np.unique(labels)
     if isinstance(people, int):
         if not 1 <= people <= len(names):
             raise InputError(
@@ -53,22 +69,22 @@ def choose(
                 f"{people:,}; leave it out to read all of them"
             )
         wanted = np.random.default_rng(seed).permutation(names)[:people]
-    elif people is not None:
-        wanted = np.intersect1d(names, np.asarray(people, np.str_))
+        how = f"at random (seed {seed})"
+    else:
+        asked = np.unique(np.asarray(people, np.str_))
+        wanted = np.intersect1d(names, asked)
         if not len(wanted):
             raise InputError(
                 f"people: expected some of the people in {what} ({listed(names.tolist(), 3)}), "
                 f"got {listed(people, 3)}; give the names that its labels have"
             )
-    places = np.flatnonzero(np.isin(given, wanted))
-    if people is not None:
-        how = f"at random (seed {seed})" if isinstance(people, int) else "by name"
-        note = (
-            f"{len(wanted):,} of {len(names):,} people of {what} were chosen {how}: "
-            f"{len(places):,} of {len(given):,} pictures"
-        )
-    _require_room(len(places), sides, len(wanted), what)
-    return Kept(places, (note,) if note else ())
+        how = f"by name ({len(asked) - len(wanted):,} of the {len(asked):,} named are not there)"
+    places = np.flatnonzero(np.isin(labels, wanted))
+    note = (
+        f"{len(wanted):,} of {len(names):,} people of {what} were chosen {how}: {len(places):,} of "
+        f"{len(labels):,} pictures"
+    )
+    return Kept(places, (note,))
 
 
 def memory() -> int:

@@ -70,6 +70,24 @@ class EmbeddingFile:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def everyone(self) -> Names:
+        """(N + F,) the person on each picture, then on each of those that could not be embedded."""
+        return np.concatenate([self.labels, np.array([f.label for f in self.failures], np.str_)])
+
+    def at(self, places: npt.NDArray[np.int64]) -> "EmbeddingFile":
+        """Only these pictures, by their place in `everyone`, ascending."""
+        rows = places[places < len(self)]
+        failures = tuple(self.failures[place - len(self)] for place in places[len(rows) :])
+        columns = {name: texts[rows] for name, texts in self.columns.items()}
+        return EmbeddingFile(
+            self.embeddings[rows],
+            self.labels[rows],
+            self.ids[rows],
+            MappingProxyType(columns),
+            failures,
+        )
+
 
 def read_embeddings(path: Path | str, *, labelled: bool = True) -> EmbeddingFile:
     """The embeddings, labels and ids in a file; the suffix names the format.

@@ -324,6 +324,20 @@ def test_people_drawn_at_random_are_said(records: Path, tmp_path: Path) -> None:
     assert said in (out / "table.md").read_text()
 
 
+def test_people_of_a_list_are_compared_on(people: Path, tmp_path: Path) -> None:
+    names = sorted(folder.name for folder in people.iterdir() if folder.is_dir())
+    listing = tmp_path / "people.txt"
+    folds = [names[:4], names[4:6], names[6:]]
+    rows = [[f"{len(fold)}\n", *(f"{name}\t4\n" for name in fold)] for fold in folds]
+    listing.write_text("3\n" + "".join(line for fold in rows for line in fold))
+    options = ["--head", "normface", "--people", f"{listing}:1-2", "--out", tmp_path / "run"]
+    result = run(people, *FAST, *options)
+    assert result.exit_code == 0, result.output
+    entry = json.loads((tmp_path / "run/results.json").read_text())["data"][0]
+    assert entry["learn"]["people"] + entry["test"]["people"] == 6
+    assert "chosen by name (0 of the 6 named are not there)" in entry["notes"][0]
+
+
 def test_a_bin_is_refused_with_the_way_out(people: Path, tmp_path: Path) -> None:
     path = write_bin(tmp_path / "lfw.bin", [b"-", b"-"], [True])
     for arguments in ([path], ["--train", people, "--test", path]):

@@ -329,3 +329,39 @@ def test_a_bin_judges_its_own_pictures_without_labels(suffix: str, tmp_path: Pat
     refused = run(path, "--out", tmp_path / "other")
     assert refused.exit_code == 2
     assert "label" in refused.stderr
+
+
+def test_only_some_of_the_people_are_judged(faces: Path, tmp_path: Path) -> None:
+    listing = tmp_path / "people.txt"
+    listing.write_text("2\n2\np00\t6\np03\t6\n3\np04\t6\np11\t6\nnobody\t1\n")
+    lost = tmp_path / "lost.npz"
+    embeddings, labels, ids, _ = people()
+    embeddings[[0, 12]] = 0  # p00, and p02, who is not in the list
+    np.savez(lost, embeddings=embeddings, labels=labels, ids=ids)
+    result = run(lost, "--people", listing, "--compare", faces, "--out", tmp_path / "a", *FAST)
+    assert result.exit_code == 0, result.output
+    found = results(tmp_path / "a")["input"]
+    assert (found["people"], found["pictures"], len(found["failures"])) == (4, 23, 1)
+    said = (
+        "4 of 12 people of lost.npz were chosen by name (1 of the 5 named are not there): 24 of 72"
+    )
+    assert any(said in note for note in found["notes"])
+    alone = tmp_path / "alone.npz"
+    keep = np.isin(labels, ["p00", "p03", "p04", "p11"])
+    np.savez(alone, embeddings=embeddings[keep], labels=labels[keep], ids=ids[keep])
+    assert run(alone, "--compare", faces, "--out", tmp_path / "b", *FAST).exit_code == 0
+    one, other = (rows(results(tmp_path / name)) for name in "ab")
+    assert one == other
+    assert (
+        results(tmp_path / "a")["comparison"]["rows"]
+        == results(tmp_path / "b")["comparison"]["rows"]
+    )
+    result = run(faces, "--people", f"{listing}:1", "--only", "verification", "--json", *FAST,
+                 "--out", tmp_path / "c")  # fmt: skip
+    assert json.loads(result.stdout)["input"]["people"] == 2
+    result = run(faces, "--people", 5, "--seed", 2, "--only", "verification", "--json", *FAST,
+                 "--out", tmp_path / "d")  # fmt: skip
+    assert json.loads(result.stdout)["input"]["people"] == 5
+    refused = run(faces, "--people", 3, "--pairs", listing, "--out", tmp_path / "e")
+    assert refused.exit_code == 2
+    assert "leave it out beside --pairs" in refused.stderr

@@ -105,7 +105,7 @@ def test_only_what_is_asked_for_is_read(tmp_path: Path, monkeypatch: Any) -> Non
     assert found.labels.tolist() == ["3", "3"]
     assert read == [4, 5]
     assert "1 of 3 people" in found.notes[0]
-    assert "by name: 2 of 8 pictures" in found.notes[0]
+    assert "by name (1 of the 2 named are not there): 2 of 8 pictures" in found.notes[0]
 
 
 def test_people_are_drawn_by_seed(tmp_path: Path) -> None:
