@@ -46,7 +46,13 @@ def choose(
     kept = Kept(np.arange(len(given)), ())
     if people is not None:
         kept = of_people(given, people, seed=seed, what=what)
-    _require_room(len(kept.places), sides, len(np.unique(given[kept.places])), what)
+    wanted = len(np.unique(given[kept.places]))
+    fitting = int(wanted * memory() / SHARE / max(1, _size(len(kept.places), sides)))
+    way_out = (
+        f"read some {max(1, fitting):,} of the {wanted:,} people at random, with people=N or "
+        "--people N"
+    )
+    require_room(len(kept.places), sides, what, way_out)
     return kept
 
 
@@ -96,14 +102,20 @@ def memory() -> int:
         return there
 
 
-def _require_room(pictures: int, sides: tuple[int, int], people: int, what: str) -> None:
-    height, width = sides
-    needed, allowed = pictures * height * width * 3, memory() // SHARE
+def require_room(pictures: int, sides: tuple[int, int], what: str, way_out: str) -> None:
+    """Refuse pictures that would fill more than a quarter of the memory.
+
+    Raises:
+        InputError: so many of this size would.
+    """
+    needed, allowed = _size(pictures, sides), memory() // SHARE
     if needed > allowed:
-        fitting = int(people * allowed / needed)
         raise InputError(
             f"{what}: expected pictures that fit in a quarter of the memory, {allowed / 1e9:.1f} "
-            f"GB, but {pictures:,} of {height} x {width} pixels take {needed / 1e9:.1f} GB; read "
-            f"some {max(1, fitting):,} of the {people:,} people at random, with people=N or "
-            "--people N"
+            f"GB, but {pictures:,} of {sides[0]} x {sides[1]} pixels take {needed / 1e9:.1f} GB; "
+            f"{way_out}"
         )
+
+
+def _size(pictures: int, sides: tuple[int, int]) -> int:
+    return pictures * sides[0] * sides[1] * 3

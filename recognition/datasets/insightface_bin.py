@@ -28,57 +28,20 @@ Entry = bytes | bytearray | npt.NDArray[np.uint8]
 _EXPECTED = "a verification set of insightface (a pickle of pictures and pairs)"
 _WAY_OUT = "fetch it again from where it was published"
 _CODES = {known.code: known for known in pickletools.opcodes}
-_PLAIN = frozenset(
-    [
-        "PROTO",
-        "FRAME",
-        "STOP",
-        "MARK",
-        "MEMOIZE",
-        "PUT",
-        "BINPUT",
-        "LONG_BINPUT",
-        "GET",
-        "BINGET",
-        "LONG_BINGET",
-        "NONE",
-        "NEWTRUE",
-        "NEWFALSE",
-        "INT",
-        "BININT",
-        "BININT1",
-        "BININT2",
-        "LONG",
-        "LONG1",
-        "STRING",
-        "BINSTRING",
-        "SHORT_BINSTRING",
-        "UNICODE",
-        "BINUNICODE",
-        "SHORT_BINUNICODE",
-        "BINUNICODE8",
-        "BINBYTES",
-        "SHORT_BINBYTES",
-        "BINBYTES8",
-        "BYTEARRAY8",
-        "EMPTY_LIST",
-        "LIST",
-        "APPEND",
-        "APPENDS",
-        "EMPTY_TUPLE",
-        "TUPLE",
-        "TUPLE1",
-        "TUPLE2",
-        "TUPLE3",
-        "GLOBAL",
-        "STACK_GLOBAL",
-        "REDUCE",
-        "BUILD",
-    ]
-)
-_CONTAINERS = frozenset(["EMPTY_LIST", "LIST", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "BYTEARRAY8"])
-_BYTES_A_CONTAINER = 16  # of the file, at least: each takes some 64 in memory, a picture hundreds
-_SPARE = 1000  # containers that any file may have
+_PLAIN = {
+    "PROTO", "FRAME", "STOP", "MARK",
+    "MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT", "GET", "BINGET", "LONG_BINGET",
+    "NONE", "NEWTRUE", "NEWFALSE", "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1",
+    "STRING", "BINSTRING", "SHORT_BINSTRING",
+    "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8",
+    "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8",
+    "EMPTY_LIST", "LIST", "APPEND", "APPENDS",
+    "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3",
+    "GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD",
+}  # fmt: skip
+_MAKING = {"EMPTY_LIST", "LIST", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "BYTEARRAY8", "REDUCE"}
+_BYTES_AN_OBJECT = 16  # of the file, at least: each takes 50 to 250 in memory, a picture hundreds
+_SPARE = 1000  # objects that any file may have
 
 
 class Bin(NamedTuple):
@@ -119,15 +82,15 @@ def _require_plain(path: Path, raw: bytes) -> None:
     names; here a place must be below the number of instructions so far, and every length has
     been read.
     """
-    containers = 0
+    objects = 0
     for number, (name, argument) in enumerate(_instructions(raw)):
         if name not in _PLAIN:
             raise InputError(_asks(path, f"the instruction {name}"))
         if name.endswith("PUT") and not 0 <= argument <= number + 1:
             raise InputError(_asks(path, f"place {argument} of its memo at instruction {number}"))
-        containers += name in _CONTAINERS
-        if containers > _SPARE + len(raw) // _BYTES_A_CONTAINER:
-            raise InputError(_asks(path, f"{containers:,} lists in {len(raw):,} bytes"))
+        objects += name in _MAKING
+        if objects > _SPARE + len(raw) // _BYTES_AN_OBJECT:
+            raise InputError(_asks(path, f"{objects:,} objects in {len(raw):,} bytes"))
 
 
 def _instructions(raw: bytes) -> Iterator[tuple[str, Any]]:

@@ -103,7 +103,7 @@ def _require_row(path: Path, line: int, name: str, label: str) -> None:
         )
     where = _below(name)
     leaves = ".." in where.parts or where.is_absolute() or PureWindowsPath(name.strip()).drive
-    if leaves or "\0" in name or not name.isprintable():
+    if leaves or "\0" in name:
         raise InputError(
             f"{shown(path)}, line {line}: expected a path below the folder of the CSV, got "
             f"{listed([name])}; put the CSV into a folder that holds the pictures, and write paths "

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from recognition.datasets._files import listed, refusing, require_file, shown
+from recognition.datasets._files import listed, reason, refusing, require_file, shown
 from recognition.datasets._tables import word_blocks
 from recognition.errors import InputError
 
@@ -113,7 +113,10 @@ class Records:
         return more or (label,)
 
     def _bytes(self, place: int, offset: int, length: int) -> bytes:
-        raw = os.pread(self.file, length, offset)
+        try:
+            raw = os.pread(self.file, length, offset)
+        except OSError as error:
+            raise InputError(self._broken(place, reason(error))) from error
         if len(raw) != length:
             raise InputError(self._broken(place, f"the file ends at byte {self.size:,}"))
         return raw
@@ -137,12 +140,13 @@ def open_records(path: Path, progress: Progress = None) -> Iterator[Records]:
     expected = "records of MXNet (a .rec file)"
     size = require_file(path, expected)
     index = path.with_suffix(".idx")
-    with refusing(path, expected, "fetch it again"), path.open("rb") as file:
-        keys, offsets = (
-            _read_index(index, path, size)
-            if index.exists()
-            else _walk(path, file.fileno(), size, progress)
-        )
+    with path.open("rb") as file:
+        with refusing(path, expected, "fetch it again"):
+            keys, offsets = (
+                _read_index(index, path, size)
+                if index.exists()
+                else _walk(path, file.fileno(), size, progress)
+            )
         yield Records(path, keys, offsets, size, file.fileno())
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from recognition.datasets._files import shown
-from recognition.datasets.choosing import choose
+from recognition.datasets.choosing import require_room
 from recognition.datasets.decoding import decode_all, side_lengths
 from recognition.datasets.insightface_bin import read_bin
 from recognition.datasets.pair_lists import PairList, pairs_in_order
@@ -60,7 +60,7 @@ def read_verification(
     entries, mated = read_bin(path)
     names = [str(place) for place in range(len(entries))]
     source = f"pictures in {shown(path)}"
-    choose([""] * len(names), sides, people=None, seed=0, what=source)  # refuses what does not fit
+    require_room(len(names), sides, source, "pass a smaller size")
     found = decode_all(names, entries.__getitem__, sides, progress)
     if not len(found.places):
         first = found.skipped[0]
