@@ -21,7 +21,6 @@ def compare(
     pictures: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[PICTURES]",
             help="Pictures with people: a folder with one folder a person, a .rec of MXNet as "
             "insightface has them, or a .csv with the columns path and label. Half of the people "
             "are learned from, the other half is never seen in training. Without it, faces are "
@@ -109,7 +108,7 @@ def compare(
     recognition compare                      draws faces; about four minutes
     recognition compare --quick              the same, small, under a minute
     recognition compare FOLDER               half of its people are never seen
-    recognition compare train.rec --people 500   500 people of a large set
+    recognition compare big.rec --people 500 500 people of a large set
     recognition compare faces.csv            with the columns path and label
     recognition compare --train A --test B   learn from A, be judged on B
     recognition compare --head normface --head arcface:m=0.4,s=32

@@ -95,7 +95,10 @@ def of_people(
 
 def memory() -> int:
     """Bytes of memory that this process may hope for: the machine's, or its container's."""
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return 2**62  # a system that does not tell
     try:
         return min(there, int(_LIMIT.read_text()))
     except (OSError, ValueError):  # no container, or "max"

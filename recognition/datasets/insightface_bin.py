@@ -117,24 +117,24 @@ class _Unpickler(pickle.Unpickler):
     def __init__(self, path: Path, raw: bytes, size: int) -> None:
         super().__init__(io.BytesIO(raw), encoding="bytes")
         self.path = path
-        self.made = _Made(size)
-
-    def find_class(self, module: str, name: str) -> Any:
-        known: dict[tuple[str, str], Any] = {
-            ("_codecs", "encode"): self.made.encoded,
+        made = _Made(size)
+        self.known: dict[tuple[str, str], Any] = {
+            ("_codecs", "encode"): made.encoded,
             ("numpy", "dtype"): _Kind,
             ("numpy", "ndarray"): _NDARRAY,
         }
         for builtins in ("builtins", "__builtin__"):
-            known[builtins, "bytes"] = self.made.nothing
-            known[builtins, "bytearray"] = self.made.bytearray
+            self.known[builtins, "bytes"] = made.nothing
+            self.known[builtins, "bytearray"] = made.bytearray
         for core in ("numpy.core", "numpy._core"):
-            known[f"{core}.multiarray", "_reconstruct"] = _reconstruct
-            known[f"{core}.multiarray", "scalar"] = _scalar
-            known[f"{core}.numeric", "_frombuffer"] = _from_buffer
-        if (module, name) not in known:
+            self.known[f"{core}.multiarray", "_reconstruct"] = _reconstruct
+            self.known[f"{core}.multiarray", "scalar"] = _scalar
+            self.known[f"{core}.numeric", "_frombuffer"] = _from_buffer
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in self.known:
             raise InputError(_asks(self.path, f"{module}.{name}"))
-        return known[module, name]
+        return self.known[module, name]
 
 
 class _Made:

@@ -238,6 +238,17 @@ def test_without_an_index_what_follows_the_records_is_refused(tmp_path: Path) ->
         read_records(path)
 
 
+def test_a_disk_that_fails_is_said(tmp_path: Path, monkeypatch: Any) -> None:
+    path = write_records(tmp_path / "a.rec", {0: labelled(1, PICTURES[0])})
+
+    def fail(*_: int) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("os.pread", fail)
+    with pytest.raises(InputError, match="record 0 at byte 0, but Input/output error"):
+        read_records(path)
+
+
 def test_parts_without_an_end_are_refused(tmp_path: Path) -> None:
     raw = record(labelled(1, bytes(8) + MAGIC + b"rest"))
     path = tmp_path / "a.rec"

@@ -7,6 +7,7 @@ import pytest
 from picture_files import encoded, insightface_payloads, write_bin, write_records
 
 from recognition import Pictures, read_pictures
+from recognition.datasets import choosing
 from recognition.errors import InputError
 
 PEOPLE = [1, 1, 2, 2, 3]
@@ -73,3 +74,15 @@ def test_other_kinds_are_refused_with_the_way_out(sources: dict[str, Path], tmp_
     }.items():
         with pytest.raises(InputError, match=way_out):
             read_pictures(tmp_path / name)
+
+
+def test_a_container_has_less_memory_than_its_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr(choosing, "_LIMIT", limit)
+    machine = choosing.memory()
+    assert machine > 2**28
+    for text, expected in {"1048576\n": 2**20, "max\n": machine, f"{2**62}": machine}.items():
+        limit.write_text(text)
+        assert choosing.memory() == expected

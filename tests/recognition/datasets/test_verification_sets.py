@@ -83,6 +83,25 @@ def test_files_of_python_2(protocol: int, tmp_path: Path) -> None:
     assert read_bin(path).entries == odd
 
 
+@pytest.mark.parametrize("protocol", range(6))
+def test_pictures_without_a_byte_are_pictures_that_cannot_be_decoded(
+    protocol: int, tmp_path: Path
+) -> None:
+    path = write_bin(tmp_path / "x.bin", [b"", bytearray(), *PICTURES[:2]], [True, False], protocol)
+    assert [len(entry) > 0 for entry in read_bin(path).entries] == [False, False, True, True]
+
+
+def test_bytearrays_of_older_pythons_are_text(tmp_path: Path) -> None:
+    older = b"cbuiltins\nbytearray\n(X\x03\x00\x00\x00a\xc3\xbfX\x07\x00\x00\x00latin-1tR"
+    (tmp_path / "x.bin").write_bytes(b"\x80\x02](" + 2 * older + b"e]\x88a\x86.")
+    assert read_bin(tmp_path / "x.bin").entries == [b"a\xff"] * 2
+    (tmp_path / "x.bin").write_bytes(
+        b"\x80\x02](" + 2 * older.replace(b"-1", b"_1") + b"e]\x88a\x86."
+    )
+    with pytest.raises(InputError, match="not spelled in latin1"):
+        read_bin(tmp_path / "x.bin")
+
+
 def test_arrays_of_python_2(tmp_path: Path) -> None:
     arrays = array(b"K\x03\x85"), array(b"K\x03K\x01\x86", data=b"xyz")
     (tmp_path / "x.bin").write_bytes(b"\x80\x02](" + b"".join(arrays) + b"e]\x88a\x86.")
