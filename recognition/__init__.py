@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from recognition.datasets.pair_lists import read_pairs
     from recognition.datasets.pictures import Pictures
     from recognition.datasets.score_files import read_scores
+    from recognition.datasets.weight_files import read_weights
     from recognition.errors import InputError
     from recognition.evaluation import Estimate, Evaluation, evaluate_strangers
     from recognition.evaluation.everything import evaluate, evaluate_scores
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from recognition.metrics import angle_statistics, equal_error_rate, fnir_at_fpir, tar_at_fmr
     from recognition.metrics.thresholds import choose_threshold
     from recognition.protocols import open_set_split, split_people
-    from recognition.search import search_people
+    from recognition.search import find_neighbours, search_people
 
 _HOME = {
     "Estimate": "evaluation",
@@ -50,12 +51,14 @@ _HOME = {
     "evaluate": "evaluation.everything",
     "evaluate_scores": "evaluation.everything",
     "evaluate_strangers": "evaluation",
+    "find_neighbours": "search",
     "fnir_at_fpir": "metrics",
     "open_set_split": "protocols",
     "read_embeddings": "datasets.embedding_files",
     "read_folder": "datasets.folder",
     "read_pairs": "datasets.pair_lists",
     "read_scores": "datasets.score_files",
+    "read_weights": "datasets.weight_files",
     "search_people": "search",
     "split_people": "protocols",
     "tally_all": "comparisons.all_pairs",
@@ -81,12 +84,14 @@ __all__ = [
     "evaluate",
     "evaluate_scores",
     "evaluate_strangers",
+    "find_neighbours",
     "fnir_at_fpir",
     "open_set_split",
     "read_embeddings",
     "read_folder",
     "read_pairs",
     "read_scores",
+    "read_weights",
     "search_people",
     "split_people",
     "tally_all",

@@ -43,6 +43,14 @@ def evaluate(
         str | None,
         typer.Option(help="A column of the file, e.g. sex: rates of each group at one threshold."),
     ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="Class weights of the head, if these are the people it was trained on: the "
+            ".classes.safetensors that compare writes, or .npz with weights and labels. Adds the "
+            "angles of class weights, NC3 and NC4 to separability."
+        ),
+    ] = None,
     fmr: Annotated[
         list[float] | None,
         typer.Option(
@@ -62,7 +70,7 @@ def evaluate(
         list[str] | None,
         typer.Option(
             help="A part to do, instead of all: verification, identification, retrieval, "
-            "thresholds or calibration; repeatable."
+            "thresholds, calibration, separability or neighbours; repeatable."
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the resampling and of who is enrolled.")] = 0,
@@ -86,7 +94,8 @@ def evaluate(
     """Say what embeddings are worth on people never seen in training, with 95 % intervals.
 
     Verification over all pairs, identification of people who are enrolled and rejection of those
-    who are not, retrieval, thresholds and how they carry over to other people, calibration.
+    who are not, retrieval, thresholds and how they carry over to other people, calibration,
+    separability of the features, and nearest neighbours with labels that should be looked at.
     Pictures that could not be embedded (NaN or all zeros) count as failures.
 
     Prints tables and writes a run folder: results.json, table.md and figures.
@@ -96,6 +105,7 @@ def evaluate(
     recognition evaluate faces.npz --pairs pairs.txt
     recognition evaluate faces.npz --compare other.npz
     recognition evaluate faces.npz --group sex
+    recognition evaluate training.npz --weights arcface-0.classes.safetensors
     recognition evaluate --scores scores.csv
     recognition evaluate --scores mated.txt --scores nonmated.txt
     """  # noqa: D301 \b keeps the lines apart
@@ -112,7 +122,15 @@ def evaluate(
             parts=tuple(known_part(name) for name in only or PARTS),
         )
         asked = Asked(
-            embeddings, pairs, tuple(scores or ()), distances, compare, group, checkpoint, options
+            embeddings,
+            pairs,
+            tuple(scores or ()),
+            distances,
+            compare,
+            group,
+            checkpoint,
+            options,
+            weights,
         )
         moment = datetime.now().strftime("%Y%m%d-%H%M%S")
         folder = Path("runs", f"{asked.name}-{moment}") if out is None else out

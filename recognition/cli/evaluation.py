@@ -16,6 +16,7 @@ from recognition.cli.console import bar, command_line, show_tables
 from recognition.datasets.embedding_files import EmbeddingFile, read_embeddings
 from recognition.datasets.pair_lists import PairList, read_pairs
 from recognition.datasets.score_files import read_scores
+from recognition.datasets.weight_files import read_weights
 from recognition.errors import InputError
 from recognition.evaluation.everything import evaluate, evaluate_scores
 from recognition.evaluation.findings import Findings
@@ -41,6 +42,7 @@ class Asked:
     group: str | None
     checkpoint: Path | None
     options: Options
+    weights: Path | None = None
 
     def __post_init__(self) -> None:
         if (self.embeddings is None) == (not self.scores):
@@ -58,12 +60,20 @@ class Asked:
             "--compare": self.compare,
             "--group": self.group,
             "--checkpoint": self.checkpoint,
+            "--weights": self.weights,
         }
         given = [name for name, value in of_embeddings.items() if value is not None]
         if self.scores and given:
             raise InputError(f"{', '.join(given)} goes with embeddings, not with --scores")
         if self.distances and not self.scores:
             raise InputError("--distances goes with --scores")
+        if self.weights is not None and (
+            self.pairs is not None or "separability" not in self.options.parts
+        ):
+            raise InputError(
+                "--weights adds to separability, which is of all pictures; leave out --pairs, and "
+                "name --only separability if parts are named"
+            )
 
     @property
     def source(self) -> str:
@@ -137,6 +147,7 @@ def _of_embeddings(asked: Asked) -> Findings:
         raise InputError("expected a file of embeddings")
     table = read_embeddings(asked.embeddings)
     _name_failures(table)
+    weights = read_weights(asked.weights) if asked.weights is not None else None
     other: npt.NDArray[Any] | None = None
     left_out: list[str] = []
     if asked.compare is not None:
@@ -150,6 +161,8 @@ def _of_embeddings(asked: Asked) -> Findings:
         grouping=_grouping(asked, table),
         failures=table.failures,
         checkpoint=asked.checkpoint,
+        ids=table.ids,
+        weights=weights,
         watch=bar,
     )
     if left_out:

@@ -10,6 +10,7 @@ from recognition.comparisons.scores import Scores
 from recognition.datasets.embedding_files import Failure
 from recognition.datasets.pair_lists import PairList
 from recognition.datasets.score_files import ScoreFile
+from recognition.datasets.weight_files import ClassWeights
 from recognition.evaluation.failures import (
     Lost,
     account_for,
@@ -32,18 +33,20 @@ def evaluate(
     grouping: Grouping | None = None,
     failures: Sequence[Failure] = (),
     checkpoint: Path | None = None,
+    ids: npt.ArrayLike | None = None,
+    weights: ClassWeights | None = None,
     watch: Watch = unwatched,
 ) -> Findings:
     """What embeddings are worth on the people they show, who must not have been in training.
 
-    Verification over all pairs or those of a list, thresholds, calibration; identification and
-    retrieval too, unless a list says which pairs to judge. A part that the data is too small for
+    Verification over all pairs or those of a list, thresholds, calibration; identification,
+    retrieval, separability and neighbours too, unless a list says which pairs to judge. A part that the data is too small for
     is left out, and the notes of the input say why; a part that was asked for by name is refused.
 
     Up to eight million pairs (4,000 pictures) every score is kept. Beyond, verification still
     compares all pairs, see `tally_all`; accuracy, thresholds, calibration and the comparison of
-    two models are measured on people drawn at random with so many pictures, and identification
-    and retrieval on a hundred thousand pictures. Their notes say so.
+    two models are measured on people drawn at random with so many pictures, and identification,
+    retrieval, separability and neighbours on a hundred thousand pictures. Their notes say so.
 
     Args:
         embeddings: (N, D), not necessarily normalised.
@@ -54,6 +57,9 @@ def evaluate(
         grouping: report both error rates within each group at one threshold.
         failures: pictures that could not be embedded; they count as errors.
         checkpoint: where more pairs than can be kept save how far they are, and go on from.
+        ids: (N,) names of the pictures, for the lists of those to look at; their rows if None.
+        weights: class weights of the head, where these are the people it was trained on: adds
+            W-EC, W-Inter, NC3 and NC4 to separability.
         watch: told how far each stage is.
 
     Raises:
@@ -67,6 +73,8 @@ def evaluate(
         tuple(failures),
         checkpoint,
         watch,
+        ids=None if ids is None else np.asarray(ids).astype(str),
+        weights=weights,
     )
     task.check(other, grouping)
     scores = task.scores()

@@ -14,8 +14,10 @@ from recognition.comparisons.scores import Scores
 from recognition.comparisons.tally import Tally
 from recognition.datasets.embedding_files import Failure
 from recognition.datasets.pair_lists import PairList
+from recognition.datasets.weight_files import ClassWeights
 from recognition.errors import InputError
 from recognition.evaluation.accuracy import FoldedPairs, accuracy_row, person_folds
+from recognition.evaluation.classes import check_dimensions
 from recognition.evaluation.failures import (
     Lost,
     account_for,
@@ -24,11 +26,13 @@ from recognition.evaluation.failures import (
 )
 from recognition.evaluation.groups import group_rates
 from recognition.evaluation.identification import identify_strangers
+from recognition.evaluation.neighbourhood import neighbour
 from recognition.evaluation.options import Options
 from recognition.evaluation.paired import compare_scores
 from recognition.evaluation.parts import Parts
 from recognition.evaluation.retrieval import retrieve
 from recognition.evaluation.rows import Row, Section
+from recognition.evaluation.separability import separate
 from recognition.evaluation.tallied import verify_tally
 from recognition.progress import Watch
 from recognition.protocols import sample_people
@@ -59,6 +63,8 @@ class Task:
     checkpoint: Path | None
     watch: Watch
     notes: list[str] = field(default_factory=list)
+    ids: npt.NDArray[np.str_] | None = None
+    weights: ClassWeights | None = None
 
     def check(self, other: npt.ArrayLike | None, grouping: Grouping | None) -> None:
         """Refuse what cannot be, before hours of work."""
@@ -67,7 +73,13 @@ class Task:
                 f"expected embeddings of shape (N, D) and N labels, got {self.embeddings.shape} "
                 f"and {self.labels.shape}"
             )
-        for what, entries in (("second model", other), ("grouping", grouping and grouping.values)):
+        if self.weights is not None:
+            check_dimensions(self.weights, self.embeddings.shape[1])
+        for what, entries in (
+            ("second model", other),
+            ("grouping", grouping and grouping.values),
+            ("list of ids", self.ids),
+        ):
             if entries is not None and len(np.asarray(entries)) != len(self.labels):
                 raise InputError(
                     f"expected a {what} with one entry for each of {len(self.labels)} pictures, "
@@ -119,6 +131,8 @@ class Task:
         if self.pairs is None:
             parts.add(sections, "identification", lambda: self._identification(failed))
             parts.add(sections, "retrieval", self._retrieval)
+            parts.add(sections, "separability", lambda: self._separability(scores))
+            parts.add(sections, "neighbours", self._neighbours)
         acquired = failures_to_acquire(self.labels, failed)
         sections.append(account_for(acquired, scores, self._lost(failed), self.options))
         return sections
@@ -157,13 +171,21 @@ class Task:
         return accuracy_row(listed, "Accuracy, folds of the list")
 
     @cached_property
+    def _among(self) -> Mask:
+        """(N,) the pictures that are searched among."""
+        if len(self.labels) <= SEARCHED:
+            return np.ones(len(self.labels), bool)
+        kept = sample_people(self.labels, most_pictures=SEARCHED, seed=self.options.seed)
+        return np.isin(self.labels, kept)
+
+    @cached_property
     def _searched(self) -> tuple[npt.NDArray[Any], npt.NDArray[np.str_], tuple[str, ...]]:
         """Embeddings and labels that are searched among, and what to say of them."""
-        if len(self.labels) <= SEARCHED:
+        mask = self._among
+        if mask.all():
             return self.embeddings, self.labels, ()
-        kept = sample_people(self.labels, most_pictures=SEARCHED, seed=self.options.seed)
-        mask = np.isin(self.labels, kept)
-        note = f"Measured on {len(kept)} people at random, {mask.sum()} pictures of {len(mask)}"
+        people = len(np.unique(self.labels[mask]))
+        note = f"Measured on {people} people at random, {mask.sum()} pictures of {len(mask)}"
         return self.embeddings[mask], self.labels[mask], (note,)
 
     def _identification(self, failed: npt.NDArray[np.str_]) -> Section:
@@ -191,6 +213,24 @@ class Task:
             replicates=options.replicates,
             progress=self.watch,
         )
+        return replace(section, notes=(*notes, *section.notes))
+
+    def _separability(self, scores: Scores | Tally) -> Section:
+        embeddings, labels, notes = self._searched
+        section = separate(
+            embeddings,
+            labels,
+            scores=scores,
+            weights=self.weights,
+            options=self.options,
+            watch=self.watch,
+        )
+        return replace(section, notes=(*notes, *section.notes))
+
+    def _neighbours(self) -> Section:
+        embeddings, labels, notes = self._searched
+        ids = None if self.ids is None else self.ids[self._among]
+        section = neighbour(embeddings, labels, ids=ids, options=self.options, watch=self.watch)
         return replace(section, notes=(*notes, *section.notes))
 
     def _lost(self, failed: npt.NDArray[np.str_]) -> Lost:

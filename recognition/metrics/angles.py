@@ -1,6 +1,7 @@
 """How tight people are and how far apart, in degrees: Table 3 of the ArcFace paper."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -86,7 +87,7 @@ def angle_statistics(
     class_angles = class_gaps = None
     if class_weights is not None:
         weights = unit_rows(class_weights, what="class weights")
-        own = middle[_persons_of_classes(class_labels, weights, middle, people)]
+        own = middle[persons_of_classes(class_labels, weights, people, unit.shape[1])]
         class_angles, class_gaps = angles_between(weights, own), nearest_angles(weights)
     return AngleStatistics(
         intra=float(picture_angles.mean()),
@@ -103,13 +104,65 @@ def angle_statistics(
     )
 
 
-def _persons_of_classes(
-    class_labels: npt.ArrayLike | None, weights: Floats, middle: Floats, people: People
+class PictureAngles(NamedTuple):
+    """The mean angle in degrees, and (N',) the angles with (N',) str, who is on each picture."""
+
+    mean: float
+    angles: Floats
+    persons: npt.NDArray[np.str_]
+
+
+def leave_one_out_angles(unit: Floats, people: People) -> PictureAngles:
+    """angle(x_i, Σ_{j≠i} x_j): each picture against the mean of its person's *other* pictures.
+
+    In the paper's Intra a picture is part of its own centre, which makes it smaller the fewer
+    pictures a person has: with two, it is half of this. People with one picture are left out.
+
+    Args:
+        unit: (N, D) unit embeddings, as `unit_rows` makes them.
+        people: who is on each.
+
+    Raises:
+        InputError: nobody with two pictures, or a picture whose others cancel out.
+
+    >>> leave_one_out_angles(unit_rows([[1, 1], [1, -1], [0, 1]]), people_of(["a", "a", "b"])).mean
+    90.0
+    """
+    use = np.flatnonzero(people.pictures[people.codes] > 1)
+    if not len(use):
+        raise InputError("expected someone with 2 pictures; add pictures")
+    order = use[np.argsort(people.codes[use], kind="stable")]
+    codes = people.codes[order]
+    starts = np.flatnonzero(np.append(True, codes[1:] != codes[:-1]))
+    sums = np.zeros((len(people.names), unit.shape[1]))
+    sums[codes[starts]] = np.add.reduceat(unit[order], starts, axis=0)
+    angles = np.empty(len(use))
+    step = max(1, TILE // unit.shape[1])
+    for start in range(0, len(use), step):
+        here = use[start : start + step]
+        others = sums[people.codes[here]] - unit[here]
+        lengths = np.linalg.norm(others, axis=1, keepdims=True)
+        if (lengths < 64 * np.finfo(np.float64).eps).any():  # what rounding leaves of zero
+            at = here[int(lengths[:, 0].argmin())]
+            raise InputError(
+                f"the other pictures of {str(people.names[people.codes[at]])!r} than that in row "
+                f"{at} cancel out, so their mean has no direction; check the labels"
+            )
+        angles[start : start + step] = angles_between(unit[here], others / lengths)
+    return PictureAngles(float(angles.mean()), angles, people.names[people.codes[use]])
+
+
+def persons_of_classes(
+    class_labels: npt.ArrayLike | None, weights: Floats, people: People, dim: int
 ) -> npt.NDArray[np.int64]:
-    """(C,) the person each class weight stands for, as a place among the people."""
-    if class_labels is None or len(weights) < 2 or weights.shape[1] != middle.shape[1]:
+    """(C,) the person each class weight stands for, as a place among the people.
+
+    Raises:
+        InputError: weights or labels that do not fit the people and their `dim` dimensions.
+    """
+    if class_labels is None or len(weights) < 2 or weights.shape[1] != dim:
         raise InputError(
-            f"expected class weights for 2 people or more, in the embeddings' {middle.shape[1]} "
+            f"expected class weights for 2 people or more, in the embeddings' {dim} "
             f"dimensions and with class labels; got shape {weights.shape} and "
             f"{'no' if class_labels is None else 'some'} labels; pass the rows of the head"
         )

@@ -59,6 +59,7 @@ def figures(results: Results) -> dict[str, Figure]:
             ("roc.png", roc_figure, "verification", "roc"),
             ("cmc.png", cmc_figure, "identification", "cmc"),
             ("oscr.png", oscr_figure, "identification", "oscr"),
+            ("margins.png", margin_figure, "neighbours", "margins"),
         )
         if _curve(results, section, curve)
     }
@@ -221,6 +222,36 @@ def growth_figure(results: Results) -> Figure:
     panel.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     panel.set_ylim(bottom=0)
     panel.yaxis.set_major_formatter(PercentFormatter(1))
+    return _with_legend(figure)
+
+
+def margin_figure(results: Results) -> Figure:
+    """How far each picture's own person is ahead of everybody else; left of 0 it is behind."""
+    curve = _curve(results, "neighbours", "margins")
+    bins, counts = (np.asarray(curve[key], np.float64) for key in ("bins", "counts"))
+    figure, panel = _panel("best score to the same person less best to anybody else", "pictures")
+    behind = bins[1:] <= (bins[1] - bins[0]) / 2
+    for side, colour, label in (
+        (behind, NONMATED, "nearest is somebody else"),
+        (~behind, MATED, "nearest is the same person"),
+    ):
+        number = int(counts[side].sum())
+        if number:
+            edges = np.append(bins[:-1][side], bins[1:][side][-1])
+            panel.stairs(
+                counts[side],
+                edges,
+                fill=True,
+                color=colour,
+                alpha=0.6,
+                label=f"{label}: {number:,}",
+            )
+    panel.axvline(0, color="0.2", linewidth=1.2)
+    shown = np.flatnonzero(counts)
+    left, right = min(0.0, bins[shown[0]]), max(0.0, bins[shown[-1] + 1])
+    room = (right - left) * SIDE
+    panel.set_xlim(left - room, right + room)
+    panel.set_ylim(0, counts.max() * 1.08)
     return _with_legend(figure)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner, Result
 
@@ -15,7 +16,7 @@ from recognition.cli import app
 from recognition.comparisons import compare_all
 
 FAST = ["--resamples", 20]
-PICTURES = {"scores.png", "det.png", "roc.png", "cmc.png", "oscr.png", "growth.png"}
+PICTURES = {"scores.png", "det.png", "roc.png", "cmc.png", "oscr.png", "growth.png", "margins.png"}
 
 
 def run(*arguments: object) -> Result:
@@ -65,6 +66,8 @@ def test_it_prints_every_part_and_writes_the_run_folder(finished: tuple[Result, 
         "Calibration",
         "Who is this",
         "nearest",
+        "Separability",
+        "Neighbours",
         "Failures",
     ):
         assert title in result.stdout
@@ -83,6 +86,65 @@ def test_numbers_are_those_of_scikit_learn(finished: tuple[Result, Path]) -> Non
     assert found["fmr@t=0.5"]["value"] == (scores.nonmated >= 0.5).mean()
     assert found["fnmr@t=0.5"]["value"] == pytest.approx((scores.mated < 0.5).mean())
     assert found["fmr@t=0.5"]["low"] <= found["fmr@t=0.5"]["value"] <= found["fmr@t=0.5"]["high"]
+
+
+def test_a_swapped_label_is_printed_and_written_by_its_id(tmp_path: Path) -> None:
+    embeddings, labels, ids, _ = people(spread=0.1)
+    labels = labels.copy()
+    labels[8] = "p07"
+    np.savez(tmp_path / "faces.npz", embeddings=embeddings, labels=labels, ids=ids)
+    out = tmp_path / "out"
+    result = run(tmp_path / "faces.npz", "--only", "neighbours", "--out", out, *FAST)
+    assert result.exit_code == 0, result.output
+    (section,) = [each for each in results(out)["sections"] if each["key"] == "neighbours"]
+    (entry,) = section["lists"][0]["rows"]
+    assert entry[:3] == ["p01/p01_0003.jpg", "p07", "p01"]
+    assert "Mislabelled?" in result.stdout
+    assert "p01/p0…03.jpg" in result.stdout
+    assert {path.name for path in out.iterdir()} == {"results.json", "table.md", "margins.png"}
+
+
+def weights_of(path: Path, names: list[str] | None, width: int = 16) -> Path:
+    rows = np.random.default_rng(1).normal(size=(12, width)).astype(np.float32)
+    metadata = None if names is None else {"people": json.dumps(names)}
+    save_file({"weight": rows}, path, metadata)
+    return path
+
+
+def test_class_weights_bring_their_angles(faces: Path, tmp_path: Path) -> None:
+    names = [f"p{i:02d}" for i in range(12)]
+    head, out = weights_of(tmp_path / "head.safetensors", names), tmp_path / "out"
+    result = run(faces, "--weights", head, "--only", "separability", "--out", out, *FAST)
+    assert result.exit_code == 0, result.output
+    found = rows(results(out))
+    assert 0 < found["w-ec"]["value"] < 180
+    assert {"w-inter", "nc3", "nc4"} <= set(found)
+    assert "W-EC" in result.stdout
+    assert "no number here says how it is with strangers" in result.stdout.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("names", "width", "options", "message"),
+    [
+        (None, 16, [], "JSON list under people in the metadata"),
+        ([f"p{i:02d}" for i in range(12)], 17, [], "leave out the column of the bias"),
+        ([f"q{i:02d}" for i in range(12)], 16, ["--only", "separability"], "12 classes 0 have"),
+        ([f"p{i:02d}" for i in range(12)], 16, ["--only", "retrieval"], "--weights adds to"),
+    ],
+)
+def test_class_weights_that_do_not_fit_are_refused_and_nothing_is_written(
+    faces: Path,
+    tmp_path: Path,
+    names: list[str] | None,
+    width: int,
+    options: list[str],
+    message: str,
+) -> None:
+    head = weights_of(tmp_path / "head.safetensors", names, width)
+    result = run(faces, "--weights", head, *options, "--out", tmp_path / "out", *FAST)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_every_row_has_counts_or_says_why_not(finished: tuple[Result, Path]) -> None:
