@@ -86,7 +86,7 @@ class Separation:
     @cached_property
     def moments(self) -> ClassMoments:
         """Means and scatter."""
-        return measure.class_moments(self.features)
+        return measure.class_moments(self.features, watch=self.watch)
 
     @cached_property
     def angles(self) -> AngleStatistics:
@@ -94,8 +94,10 @@ class Separation:
         unit, people = self.features
         names = people.names[people.codes]
         if self.classes is None:
-            return angle_statistics(unit, names)
-        return angle_statistics(unit, names, self.classes.weights, self.classes.labels)
+            return angle_statistics(unit, names, watch=self.watch)
+        return angle_statistics(
+            unit, names, self.classes.weights, self.classes.labels, watch=self.watch
+        )
 
     @cached_property
     def silhouettes(self) -> Silhouette:
@@ -105,12 +107,12 @@ class Separation:
     @cached_property
     def simplex(self) -> SimplexDistance:
         """NC2."""
-        return measure.simplex_distance(self.moments)
+        return measure.simplex_distance(self.moments, watch=self.watch)
 
     @cached_property
     def singular(self) -> Floats:
         """Singular values of the centred embeddings."""
-        return measure.singular_values(self.features.unit, self.moments.centre)
+        return measure.singular_values(self.features.unit, self.moments.centre, watch=self.watch)
 
     @property
     def _persons(self) -> npt.NDArray[np.str_]:
@@ -171,7 +173,7 @@ class Separation:
 
     def davies_bouldin(self) -> Estimate:
         """A mean over people."""
-        found = measure.davies_bouldin(self.moments)
+        found = measure.davies_bouldin(self.moments, watch=self.watch)
         names = self.features.people.names
         return self.by_person(found.likeness, names, people=len(names))
 
@@ -196,7 +198,7 @@ class Separation:
 
     def pair_variance(self) -> Estimate:
         """CDNV."""
-        found = measure.pair_variance(self.moments)
+        found = measure.pair_variance(self.moments, watch=self.watch)
         counts = {"people": len(found.people)}
         if not np.isfinite(found.value):
             return Estimate(found.value, note="two people have the same mean", counts=counts)

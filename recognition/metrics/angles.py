@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from recognition.embeddings import Floats, People, centres, people_of, unit_rows
 from recognition.errors import InputError
+from recognition.progress import Watch, unwatched
 
 TILE = 2**21  # cosines in memory at a time
 
@@ -49,6 +50,8 @@ def angle_statistics(
     labels: npt.ArrayLike,
     class_weights: npt.ArrayLike | None = None,
     class_labels: npt.ArrayLike | None = None,
+    *,
+    watch: Watch = unwatched,
 ) -> AngleStatistics:
     """Angles within people and between them, and of class weights to the people they stand for.
 
@@ -61,6 +64,7 @@ def angle_statistics(
         labels: (N,) the person on each picture.
         class_weights: (C, D), one row per class of the head; none gives no W-EC and no W-Inter.
         class_labels: (C,) the person of each row; all must be among the labels.
+        watch: told how many of the people, and of the classes, have found the nearest other one.
 
     Raises:
         InputError: embeddings or weights without a direction, people whose pictures cancel out,
@@ -83,12 +87,12 @@ def angle_statistics(
     middle = centres(unit, people)
     use = several[people.codes]
     picture_angles = angles_between(unit[use], middle[people.codes[use]])
-    person_angles = nearest_angles(middle)
+    person_angles = nearest_angles(middle, watch)
     class_angles = class_gaps = None
     if class_weights is not None:
         weights = unit_rows(class_weights, what="class weights")
         own = middle[persons_of_classes(class_labels, weights, people, unit.shape[1])]
-        class_angles, class_gaps = angles_between(weights, own), nearest_angles(weights)
+        class_angles, class_gaps = angles_between(weights, own), nearest_angles(weights, watch)
     return AngleStatistics(
         intra=float(picture_angles.mean()),
         inter=float(person_angles.mean()),
@@ -187,7 +191,7 @@ def angles_between(one: Floats, two: Floats) -> Floats:
     return angles
 
 
-def nearest_angles(unit: Floats) -> Floats:
+def nearest_angles(unit: Floats, watch: Watch = unwatched) -> Floats:
     """(C,) the angle of each row to the nearest other one, of (C, D) unit vectors.
 
     The nearest is found by its cosine, by tiles of rows, and its angle computed by
@@ -195,9 +199,11 @@ def nearest_angles(unit: Floats) -> Floats:
     """
     nearest = np.empty(len(unit), np.int64)
     step = max(1, TILE // len(unit))
-    for start in range(0, len(unit), step):
-        cosines = unit[start : start + step] @ unit.T
-        rows = np.arange(len(cosines))
-        cosines[rows, rows + start] = -np.inf
-        nearest[start : start + step] = cosines.argmax(axis=1)
+    with watch("nearest people", len(unit)) as advance:
+        for start in range(0, len(unit), step):
+            cosines = unit[start : start + step] @ unit.T
+            rows = np.arange(len(cosines))
+            cosines[rows, rows + start] = -np.inf
+            nearest[start : start + step] = cosines.argmax(axis=1)
+            advance(min(start + step, len(unit)))
     return angles_between(unit, unit[nearest])

@@ -20,6 +20,7 @@ from recognition.metrics.separability.moments import (
     settled,
     squared_distances,
 )
+from recognition.progress import Watch, unwatched
 
 
 class SimplexDistance(NamedTuple):
@@ -67,7 +68,7 @@ def within_collapse(moments: ClassMoments) -> float:
     return float((along / lengths[used] ** 2).sum())
 
 
-def simplex_distance(moments: ClassMoments) -> SimplexDistance:
+def simplex_distance(moments: ClassMoments, *, watch: Watch = unwatched) -> SimplexDistance:
     """NC2: equal lengths, equal angles, and the largest angle that C directions can all have.
 
     Time is C² D, memory a block of cosines.
@@ -94,7 +95,7 @@ def simplex_distance(moments: ClassMoments) -> SimplexDistance:
     # the sum of all cosines is ‖Σ u‖², those of each with itself included
     mean = float(((unit.sum(axis=0) ** 2).sum() - people) / pairs)
     squares = far = 0.0
-    for part in blocks_of(people, people):
+    for part in blocks_of(people, people, watch, "angles of people"):
         here = np.arange(part.start, part.stop)
         cosines = unit[part] @ unit.T
         beside = np.abs(cosines - mean)
@@ -108,7 +109,7 @@ def simplex_distance(moments: ClassMoments) -> SimplexDistance:
     return SimplexDistance(equinorm, equiangular, far / pairs, people <= dim + 1)
 
 
-def pair_variance(moments: ClassMoments) -> PairVariance:
+def pair_variance(moments: ClassMoments, *, watch: Watch = unwatched) -> PairVariance:
     """CDNV: (σ_a² + σ_b²) / (2 ‖m_a - m_b‖²), the mean over pairs of people; lower is better.
 
     σ_c² is the mean squared distance of a person's pictures to their mean, so people with one
@@ -126,14 +127,12 @@ def pair_variance(moments: ClassMoments) -> PairVariance:
     spread = moments.squares[people] / moments.pictures[people]
     means = moments.apart[people]
     each = np.empty(len(people))
-    for part in blocks_of(len(people), len(people)):
-        here = np.arange(part.start, part.stop)
-        distance = squared_distances(means[part], means)
+    for part in blocks_of(len(people), len(people), watch, "variance of pairs of people"):
+        distance = squared_distances(means, part)
         varied = np.full(distance.shape, np.inf)
         both = spread[part, None] + spread
         np.divide(both, 2 * distance, out=varied, where=distance >= NOTHING**2)
-        varied[here - part.start, here] = 0
-        each[part] = varied.sum(axis=1) / (len(people) - 1)
+        each[part] = varied.sum(axis=1) / (len(people) - 1)  # 0 with itself, infinitely far
     return PairVariance(float(each.mean()), each, people)
 
 

@@ -11,6 +11,7 @@ from scipy import sparse
 
 from recognition.embeddings import Floats, People, people_of, unit_rows
 from recognition.errors import InputError
+from recognition.progress import Watch, unwatched
 
 CELLS = 2**21  # numbers of a block, 16 MiB
 NOTHING = 64 * np.finfo(np.float64).eps  # a length that rounding leaves of zero
@@ -43,10 +44,16 @@ def features_of(embeddings: npt.ArrayLike, labels: npt.ArrayLike) -> Features:
     return Features(unit, people)
 
 
-def blocks_of(rows: int, columns: int) -> Iterator[slice]:
-    """Slices of so many rows that each, times `columns`, is about CELLS numbers."""
+def blocks_of(
+    rows: int, columns: int, watch: Watch = unwatched, what: str = "separability"
+) -> Iterator[slice]:
+    """Slices of so many rows that each, times `columns`, is about CELLS numbers; watched."""
     step = max(1, CELLS // columns)
-    return (slice(start, min(start + step, rows)) for start in range(0, rows, step))
+    with watch(what, rows) as advance:
+        for start in range(0, rows, step):
+            part = slice(start, min(start + step, rows))
+            yield part
+            advance(part.stop)
 
 
 @dataclass(frozen=True)
@@ -95,7 +102,7 @@ class ClassMoments:
         return float(self.pictures @ (self.apart**2).sum(axis=1) / self.total)
 
 
-def class_moments(features: Features) -> ClassMoments:
+def class_moments(features: Features, *, watch: Watch = unwatched) -> ClassMoments:
     """Means first, then the scatter around them, so that nothing is lost to cancellation.
 
     Time is N D², memory a block of rows beside (C, D) and (D, D).
@@ -113,7 +120,7 @@ def class_moments(features: Features) -> ClassMoments:
     means = sums / pictures[:, None]
     within = np.zeros((dim, dim))
     squares, lengths = np.zeros(len(pictures)), np.zeros(len(pictures))
-    for part in blocks_of(n, dim):
+    for part in blocks_of(n, dim, watch, "scatter"):
         codes = people.codes[part]
         beside = settled(unit[part] - means[codes])
         far = np.linalg.norm(beside, axis=1)
@@ -129,17 +136,20 @@ def settled(rows: Floats) -> Floats:
     return rows
 
 
-def squared_distances(rows: Floats, others: Floats) -> Floats:
-    """(b, C) ‖u - v‖² of the rows of (b, D) and (C, D).
+def squared_distances(means: Floats, part: slice) -> Floats:
+    """(b, C) ‖m_a - m_k‖² of the rows of a part to all (C, D) rows, that to itself infinite.
 
-    By products; a row with a pair so near that these cancel is done again from differences.
+    By products; a row with another one so near that these cancel is done again by differences.
     """
     from scipy.spatial.distance import cdist
 
-    one, two = ((each**2).sum(axis=1) for each in (rows, others))
-    along = one[:, None] + two
-    found: Floats = along - 2 * rows @ others.T
+    rows, own = means[part], np.arange(part.start, part.stop)
+    lengths = (means**2).sum(axis=1)
+    along = lengths[part, None] + lengths
+    found: Floats = along - 2 * rows @ means.T
+    found[own - part.start, own] = np.inf
     near = (found < 1e-3 * along).any(axis=1)
     if near.any():
-        found[near] = cdist(rows[near], others, "sqeuclidean")
+        found[near] = cdist(rows[near], means, "sqeuclidean")
+        found[own - part.start, own] = np.inf
     return found

@@ -13,6 +13,7 @@ from recognition.metrics.separability.moments import (
     blocks_of,
     squared_distances,
 )
+from recognition.progress import Watch, unwatched
 
 FLAT = 1e-12  # of the largest variance: directions with less are taken to have none
 BESIDE = 1e-9  # share of tr S_B in such directions that is more than rounding
@@ -121,7 +122,7 @@ def calinski_harabasz(moments: ClassMoments) -> float:
     return trace_ratio(moments) * (moments.total - people) / (people - 1)
 
 
-def davies_bouldin(moments: ClassMoments) -> DaviesBouldin:
+def davies_bouldin(moments: ClassMoments, *, watch: Watch = unwatched) -> DaviesBouldin:
     """(1/C) Σ_c max_{k≠c} (σ_c + σ_k) / ‖m_c - m_k‖; lower is better, 0 is best.
 
     σ_c is the mean distance of a person's pictures to their mean; 0 for a single picture. Two
@@ -131,11 +132,9 @@ def davies_bouldin(moments: ClassMoments) -> DaviesBouldin:
     """
     spread = moments.lengths / moments.pictures
     likeness = np.empty(len(spread))
-    for part in blocks_of(len(spread), len(spread)):
-        here = np.arange(part.start, part.stop)
-        distance = np.sqrt(squared_distances(moments.apart[part], moments.apart))
+    for part in blocks_of(len(spread), len(spread), watch, "Davies-Bouldin"):
+        distance = np.sqrt(squared_distances(moments.apart, part))
         alike = np.full(distance.shape, np.inf)
         np.divide(spread[part, None] + spread, distance, out=alike, where=distance >= NOTHING)
-        alike[here - part.start, here] = -np.inf
-        likeness[part] = alike.max(axis=1)
+        likeness[part] = alike.max(axis=1)  # 0 to itself, which is infinitely far
     return DaviesBouldin(float(likeness.mean()), likeness)

@@ -62,18 +62,16 @@ def silhouette(
         raise InputError("expected someone with 2 pictures to compare; add pictures")
     values = np.zeros(len(unit))
     nearest = np.empty(len(unit), np.int64)
-    with watch("silhouette", len(unit)) as advance:
-        for part in blocks_of(len(unit), len(several)):
-            codes = people.codes[part]
-            rows = np.arange(len(codes))
-            distance = 1 - unit[part] @ moments.means.T  # (b, C)
-            distance[distance < NOTHING] = 0
-            pictures = moments.pictures[codes]
-            own = distance[rows, codes] * pictures / np.maximum(pictures - 1, 1)
-            distance[rows, codes] = np.inf
-            nearest[part] = distance.argmin(axis=1)
-            other = distance[rows, nearest[part]]
-            larger = np.maximum(own, other)
-            np.divide(other - own, larger, out=values[part], where=(pictures > 1) & (larger > 0))
-            advance(part.stop)
+    for part in blocks_of(len(unit), len(several), watch, "silhouette"):
+        codes = people.codes[part]
+        rows = np.arange(len(codes))
+        distance = 1 - unit[part] @ moments.means.T  # (b, C)
+        distance[distance < NOTHING] = 0
+        pictures = moments.pictures[codes]
+        own = distance[rows, codes] * pictures / np.maximum(pictures - 1, 1)
+        distance[rows, codes] = np.inf
+        nearest[part] = distance.argmin(axis=1)
+        other = distance[rows, nearest[part]]
+        larger = np.maximum(own, other)
+        np.divide(other - own, larger, out=values[part], where=(pictures > 1) & (larger > 0))
     return Silhouette(values, nearest, int((~several).sum()))

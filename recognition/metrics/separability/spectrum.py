@@ -5,9 +5,10 @@ import numpy as np
 from recognition.embeddings import Floats
 from recognition.errors import InputError
 from recognition.metrics.separability.moments import CELLS, NOTHING
+from recognition.progress import Watch, unwatched
 
 
-def singular_values(rows: Floats, centre: Floats) -> Floats:
+def singular_values(rows: Floats, centre: Floats, *, watch: Watch = unwatched) -> Floats:
     """Those of the (N, D) rows less their centre, descending; min(N, D) of them.
 
     A block at a time is folded into an upper triangle by QR, which loses nothing that the
@@ -16,9 +17,11 @@ def singular_values(rows: Floats, centre: Floats) -> Floats:
     dim = rows.shape[1]
     triangle: Floats = np.empty((0, dim))
     step = max(dim, CELLS // dim)
-    for start in range(0, len(rows), step):
-        block = rows[start : start + step] - centre
-        triangle = np.asarray(np.linalg.qr(np.concatenate([triangle, block]), mode="r"))
+    with watch("dimensions in use", len(rows)) as advance:
+        for start in range(0, len(rows), step):
+            block = rows[start : start + step] - centre
+            triangle = np.asarray(np.linalg.qr(np.concatenate([triangle, block]), mode="r"))
+            advance(min(start + step, len(rows)))
     found: Floats = np.linalg.svd(triangle, compute_uv=False).astype(np.float64)
     found[found < NOTHING * np.sqrt(len(rows))] = 0
     return found

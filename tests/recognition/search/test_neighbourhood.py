@@ -97,6 +97,35 @@ def test_faiss_decides_what_does_not_tie(monkeypatch):
     same(find_neighbours(rows, labels, k=10), brute(rows, labels, 10))
 
 
+def test_faiss_finds_the_impostor_of_a_person_with_many_pictures_too(monkeypatch):
+    """100 pictures nearer to each other than to anybody: the list for them has to be longer."""
+    monkeypatch.setattr(neighbourhood._Task, "in_full", lambda *_: pytest.fail("done in full"))
+    rows, labels = crowd()
+    many = rows[:1] + 0.1 * np.random.default_rng(1).normal(size=(100, 24))
+    rows, labels = np.concatenate([many, rows]), np.concatenate([np.full(100, 1000), labels])
+    found = find_neighbours(rows, labels, k=5)
+    assert (found.neighbours[:100] < 101).all()
+    same(found, brute(rows, labels, 5))
+
+
+@given(st.integers(0, 10**6), st.sampled_from([1e-3, 0.02, 0.1]), st.integers(1, 6))
+def test_proposals_may_be_off_by_as_much_as_the_guard(seed, off, k):
+    rows, labels = crowd(people=12, pictures=5, dim=6, seed=seed)
+    random, unit = np.random.default_rng(seed), unit_rows(rows)
+
+    def search(queries, base, width):
+        noise = random.choice([-1, 0, 1], (len(queries), len(base))) * 0.999 * off
+        scores = (queries @ base.T + noise).astype(np.float32)
+        places = np.argsort(-scores, axis=1)[:, :width]
+        return np.take_along_axis(scores, places, axis=1), places
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(neighbourhood, "_search", search)
+        patch.setattr(neighbourhood, "guard", lambda dim: off)
+        patch.setattr(neighbourhood, "SPARE", 1)
+        same(find_neighbours(unit, labels, k=k), brute(rows, labels, k))
+
+
 def test_a_crowd_of_copies_under_one_name_hides_no_impostor(monkeypatch):
     """100 equal pictures of one person: more than k, than spare, and all tied."""
     rows, labels = crowd()
