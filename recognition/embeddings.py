@@ -50,6 +50,19 @@ def people_of(
     return People(names, codes.astype(np.int64))
 
 
+def require_pairs(people: People) -> None:
+    """Refuse people among whom there is no pair of one person, or none of two.
+
+    Raises:
+        InputError: fewer than two people, or nobody with two pictures.
+    """
+    if len(people.names) < 2 or people.pictures.max() < 2:
+        raise InputError(
+            "expected at least 2 people, one of them with 2 pictures, but got "
+            f"{len(people.names)} people with at most {people.pictures.max()}; add pictures"
+        )
+
+
 def unit_rows(embeddings: npt.ArrayLike, *, what: str = "embeddings") -> Floats:
     """Unit vectors x / ‖x‖, one for every row of an (N, D) array, in float64 whatever came.
 

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recognition.comparisons.scores import Scores
-from recognition.embeddings import Floats, people_of, unit_rows
+from recognition.embeddings import Floats, people_of, require_pairs, unit_rows
 from recognition.errors import InputError
 
 
@@ -31,11 +31,7 @@ def compare_all(embeddings: npt.ArrayLike, labels: npt.ArrayLike) -> Scores:
     """
     unit = unit_rows(embeddings)
     people = people_of(labels, len(unit))
-    if len(people.names) < 2 or people.pictures.max() < 2:
-        raise InputError(
-            "expected at least 2 people, one of them with 2 pictures, but got "
-            f"{len(people.names)} people with at most {people.pictures.max()}; add pictures"
-        )
+    require_pairs(people)
     order = np.argsort(people.codes, kind="stable")
     return _compare_sorted(unit[order], people.codes[order], people.pictures)
 

@@ -352,6 +352,8 @@ def _of_scores(scores: ScoreTable, options: Options) -> Iterator[Row]:
         if found.most > found.value:
             note = f"at most {found.most:.6f}: scores are counted at thresholds only"
         yield Row("ks", label, "share", Estimate(found.value, note=note, counts=counts))
+        none = Estimate(None, note="most scores are only counted, so there is no histogram of them")
+        yield Row(f"overlap@bins={BINS}", f"Overlap, {BINS} bins", "share", none)
         return
     intervals, method = corner_intervals(scores, {"ks": Cornered(found.value, _distance)}, options)
     yield Row("ks", label, "share", _between(found.value, intervals["ks"], counts), method)

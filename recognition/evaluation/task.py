@@ -225,6 +225,8 @@ class Task:
             options=self.options,
             watch=self.watch,
         )
+        if notes:
+            notes = (*notes, "Kolmogorov-Smirnov is of all comparisons")
         return replace(section, notes=(*notes, *section.notes))
 
     def _neighbours(self) -> Section:

@@ -2,11 +2,17 @@
 
 Pure functions of tables of scores, of searches, and of embeddings. Higher scores are more alike,
 and accepted at score >= threshold. A rate is at most its target, ties count against the system,
-and what cannot be measured says so instead of being zero.
+and what cannot be measured says so instead of being zero. Separability is in `separability`,
+nearest neighbours in `neighbourhood`.
 """
 
 from recognition.metrics.accuracy import FoldAccuracy, fold_accuracy
-from recognition.metrics.angles import AngleStatistics, angle_statistics
+from recognition.metrics.angles import (
+    AngleStatistics,
+    PictureAngles,
+    angle_statistics,
+    leave_one_out_angles,
+)
 from recognition.metrics.bootstrap import bootstrap
 from recognition.metrics.calibration import (
     brier_score,
@@ -114,6 +120,7 @@ __all__ = [
     "OpenSetCurve",
     "OpenSetPoint",
     "OperatingPoint",
+    "PictureAngles",
     "RelevantRanks",
     "Searches",
     "Selectivity",
@@ -154,6 +161,7 @@ __all__ = [
     "hter",
     "hull_equal_error_rate",
     "identification_intervals",
+    "leave_one_out_angles",
     "mean_average_precision_at_r",
     "mean_interval",
     "min_cllr",

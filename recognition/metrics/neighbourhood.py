@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from recognition.embeddings import People
+from recognition.embeddings import People, require_pairs
 from recognition.errors import InputError
 
 Floats = npt.NDArray[np.float64]
@@ -57,11 +57,7 @@ class Neighbourhood:
                 f"got shapes {self.neighbours.shape}, {self.scores.shape} and "
                 f"{[one.shape for one in each]}; build it with find_neighbours"
             )
-        if len(self.people.names) < 2 or not self.queries.any():
-            raise InputError(
-                "expected at least 2 people, one of them with 2 pictures, but got "
-                f"{len(self.people.names)} people in {n} pictures; add pictures"
-            )
+        require_pairs(self.people)
 
     @property
     def k(self) -> int:
@@ -184,19 +180,21 @@ def two_names(found: Neighbourhood) -> list[TwoNames]:
     codes, pictures = found.people.codes, found.people.pictures
     usual = float(np.quantile(found.own[found.queries], USUAL, method="lower"))
     rivals = codes[found.impostor_place]
-    ordered, hits = np.unique(np.stack([codes, rivals]), axis=1, return_counts=True)
-    half = 2 * hits >= pictures[ordered[0]]
+    pairs = np.stack([codes, rivals])
+    ordered, which, hits = np.unique(pairs, axis=1, return_inverse=True, return_counts=True)
+    sides = np.split(np.argsort(which.ravel(), kind="stable"), np.cumsum(hits)[:-1])
     enough = {
-        (int(one), int(other)): int(count)
-        for one, other, count in zip(*ordered[:, half], hits[half], strict=True)
+        (int(one), int(other)): rows
+        for one, other, rows in zip(*ordered, sides, strict=True)
+        if 2 * len(rows) >= pictures[one]
     }
     named = []
-    for (one, other), count in enough.items():
+    for (one, other), rows in enough.items():
         if one < other and (other, one) in enough:
-            sides = (codes == one) & (rivals == other), (codes == other) & (rivals == one)
-            score = min(float(np.median(found.impostor[side])) for side in sides)
+            others = enough[other, one]
+            score = min(float(np.median(found.impostor[side])) for side in (rows, others))
             if score >= usual:
-                named.append(TwoNames(one, other, count, enough[other, one], score))
+                named.append(TwoNames(one, other, len(rows), len(others), score))
     return sorted(named, key=lambda pair: (-pair.score, pair.one, pair.other))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recognition.comparisons.product import guard
-from recognition.embeddings import Floats, People, people_of, unit_rows
+from recognition.embeddings import Floats, People, people_of, require_pairs, unit_rows
 from recognition.errors import InputError
 from recognition.metrics.neighbourhood import Neighbourhood, Places, Singles
 from recognition.progress import Watch, unwatched
@@ -55,11 +55,7 @@ def find_neighbours(
         raise InputError(f"expected at least 1 neighbour, got {k}; 10 are usual")
     unit = unit_rows(embeddings)
     people = people_of(labels, len(unit))
-    if len(people.names) < 2 or people.pictures.max() < 2:
-        raise InputError(
-            "expected at least 2 people, one of them with 2 pictures, but got "
-            f"{len(people.names)} people with at most {people.pictures.max()}; add pictures"
-        )
+    require_pairs(people)
     task = _Task(unit, unit.astype(np.float32), people.codes, min(k, len(unit) - 1))
     best = _Best.empty(len(unit), task.k)
     with watch("searching neighbours", len(unit)) as advance:

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from margin_losses import MarginHead
 from recognition.backbones import create_backbone
 from recognition.datasets.drawn import draw_faces
+from recognition.datasets.weight_files import read_weights
 from recognition.training.compare import Run
 from recognition.training.loop import embed, train
 from recognition.training.recipe import Recipe
@@ -77,6 +78,12 @@ def test_the_files_say_what_is_needed_to_use_them(folder, trained):
     found = metadata(folder / "lsoftmax-4.classes.safetensors")
     assert json.loads(found.pop("people")) == trained.people.tolist() == ["p000", "p001", "p002"]
     assert found == shared
+
+
+def test_class_weights_are_read_back_with_their_people(folder, trained):
+    found = read_weights(folder / "lsoftmax-4.classes.safetensors")
+    assert (found.weights == trained.head.weight.detach().numpy()).all()
+    assert found.labels.tolist() == trained.people.tolist()
 
 
 def test_heads_and_seeds_do_not_overwrite_each_other(trained, tmp_path):
