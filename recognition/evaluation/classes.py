@@ -30,11 +30,11 @@ class Classes(NamedTuple):
     left_out: int
 
 
-def check_dimensions(classes: ClassWeights, dim: int) -> None:
-    """Refuse class weights of another dimension than the embeddings.
+def check_classes(classes: ClassWeights, names: npt.NDArray[np.str_], dim: int) -> None:
+    """Refuse class weights of other dimensions than the embeddings, or of other people.
 
     Raises:
-        InputError: they have.
+        InputError: they are.
     """
     width = classes.weights.shape[-1]
     if width != dim:
@@ -42,6 +42,13 @@ def check_dimensions(classes: ClassWeights, dim: int) -> None:
         raise InputError(
             f"expected class weights in the embeddings' {dim} dimensions, got {width}{more}"
             f"{'' if more else '; take embeddings of the network that the head was trained with'}"
+        )
+    present = int(np.isin(classes.labels, names).sum())
+    if present < 2:
+        raise InputError(
+            f"expected class weights for 2 people or more who have embeddings, but of the "
+            f"{len(classes.labels)} classes {present} have; judge embeddings of the people that "
+            "the head was trained on"
         )
 
 
@@ -53,14 +60,8 @@ def classes_of(classes: ClassWeights, features: Features) -> Classes:
             another dimension.
     """
     unit, people = features
-    check_dimensions(classes, unit.shape[1])
+    check_classes(classes, people.names, unit.shape[1])
     present = np.isin(classes.labels, people.names)
-    if present.sum() < 2:
-        raise InputError(
-            f"expected class weights for 2 people or more who have embeddings, but of the "
-            f"{len(present)} classes {int(present.sum())} have; judge embeddings of the people "
-            "that the head was trained on"
-        )
     weights, labels = np.asarray(classes.weights)[present], classes.labels[present]
     flat = unit_rows(weights.reshape(-1, weights.shape[-1]), what="class weights")
     if weights.ndim == 3:

@@ -17,7 +17,7 @@ from recognition.datasets.pair_lists import PairList
 from recognition.datasets.weight_files import ClassWeights
 from recognition.errors import InputError
 from recognition.evaluation.accuracy import FoldedPairs, accuracy_row, person_folds
-from recognition.evaluation.classes import check_dimensions
+from recognition.evaluation.classes import check_classes
 from recognition.evaluation.failures import (
     Lost,
     account_for,
@@ -74,7 +74,7 @@ class Task:
                 f"and {self.labels.shape}"
             )
         if self.weights is not None:
-            check_dimensions(self.weights, self.embeddings.shape[1])
+            check_classes(self.weights, self.labels, self.embeddings.shape[1])
         for what, entries in (
             ("second model", other),
             ("grouping", grouping and grouping.values),

@@ -5,7 +5,7 @@ import torch
 from margin_losses import dominant_centers
 from recognition.datasets.weight_files import ClassWeights
 from recognition.errors import InputError
-from recognition.evaluation.classes import check_dimensions, classes_of
+from recognition.evaluation.classes import check_classes, classes_of
 from recognition.metrics.separability import features_of
 
 RANDOM = np.random.default_rng(0)
@@ -44,6 +44,6 @@ def test_what_fits_nobody_is_refused():
         classes_of(strangers, FEATURES)
     biased = ClassWeights(np.eye(3, 7), np.array(["a", "b", "c"]))
     with pytest.raises(InputError, match="6 dimensions, got 7; leave out the column of the bias"):
-        check_dimensions(biased, 6)
+        check_classes(biased, FEATURES.people.names, 6)
     with pytest.raises(InputError, match="the network that the head was trained with"):
-        check_dimensions(biased, 512)
+        check_classes(biased, FEATURES.people.names, 512)
