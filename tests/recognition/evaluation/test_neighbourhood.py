@@ -118,3 +118,20 @@ def test_progress_is_told():
 
     neighbour(embeddings(), LABELS, options=FEW, watch=watch)
     assert seen[-1] == ("searching neighbours", 62, 62)
+
+
+def test_wrong_labels_put_into_real_ones_are_all_that_is_found(shared_data):
+    with np.load(shared_data / "orl_mobilefacenet.npz", allow_pickle=False) as file:
+        rows, labels, ids = file["embeddings"].copy(), file["labels"].astype("U8"), file["ids"]
+    sound = neighbour(rows, labels, ids=ids, options=FEW)
+    assert [each.total for each in sound.lists] == [0, 0, 0]
+    assert sound.rows[0].estimate.value == 1
+    names = labels[[5, 100, 310, 44, 200]]
+    labels[5], labels[100] = labels[250], labels[150]  # two wrong labels
+    rows[310] = rows[44]  # one picture twice, under two names
+    labels[200:205] = "half"  # half of a person's pictures under another name
+    doubts, copies, pairs = neighbour(rows, labels, ids=ids, options=FEW).lists
+    expected = {(ids[5], names[0]), (ids[100], names[1]), (ids[310], names[3])}
+    assert {(row[0], row[2]) for row in doubts.rows} == expected
+    assert [{*row[:4]} for row in copies.rows] == [{ids[310], names[2], ids[44], names[3]}]
+    assert [{*row[:2]} for row in pairs.rows] == [{"half", names[4]}]
