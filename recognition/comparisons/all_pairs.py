@@ -20,7 +20,7 @@ from recognition.comparisons.work import Saving, Work, new_tail
 from recognition.errors import InputError
 from recognition.progress import Advance
 
-FORMAT = "all pairs 1"
+FORMAT = "all pairs 2"
 MOST_MATED = 2**26
 MOST_TAIL = 2**26
 

@@ -11,9 +11,9 @@ from recognition.errors import InputError
 def compare_all(embeddings: npt.ArrayLike, labels: npt.ArrayLike) -> Scores:
     """cos(x_i, x_j) for all pairs i < j of N pictures: N (N - 1) / 2 comparisons.
 
-    Products are summed in float64 and kept as float32. That rounds away what the sums are off:
-    equal embeddings tie exactly, nothing leaves [-1, 1], and neither the order of the pictures
-    nor the tiles the work is cut into show in a score.
+    Products are summed in float64 and rounded by `as_scores`: equal embeddings tie exactly, nothing
+    leaves [-1, 1], and neither the order of the pictures nor the tiles the work is cut into show
+    in a score.
     Beside the result (12 bytes a pair) a tile of 32 MiB is in memory.
 
     Args:
