@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from recognition.cohorts import Normaliser
     from recognition.comparisons import ScoreLists, Scores, compare_all
     from recognition.comparisons.all_pairs import tally_all
     from recognition.comparisons.tally import Tally
@@ -37,6 +38,7 @@ _HOME = {
     "Findings": "evaluation.findings",
     "Grouping": "evaluation.task",
     "InputError": "errors",
+    "Normaliser": "cohorts",
     "Options": "evaluation.options",
     "Pictures": "datasets.pictures",
     "ScoreLists": "comparisons",
@@ -68,6 +70,7 @@ __all__ = [
     "Findings",
     "Grouping",
     "InputError",
+    "Normaliser",
     "Options",
     "Pictures",
     "ScoreLists",

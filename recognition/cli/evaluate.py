@@ -43,6 +43,25 @@ def evaluate(
         str | None,
         typer.Option(help="A column of the file, e.g. sex: rates of each group at one threshold."),
     ] = None,
+    cohort: Annotated[
+        Path | None,
+        typer.Option(
+            help="Embeddings, by the same model, of people who are not evaluated: every score is "
+            "also counted from what a picture scores with them, and the section says whether that "
+            "helps. A few hundred pictures do."
+        ),
+    ] = None,
+    normalise: Annotated[
+        str,
+        typer.Option(
+            help="How, with --cohort: as (each picture against the cohort's pictures it is most "
+            "like), s (against all of them), as2, or, where one picture is enrolled and the other "
+            "searched for, z, t and zt."
+        ),
+    ] = "as",
+    cohort_top: Annotated[
+        int, typer.Option(min=2, help="How many of the cohort's pictures as and as2 look at.")
+    ] = 300,
     fmr: Annotated[
         list[float] | None,
         typer.Option(
@@ -96,6 +115,7 @@ def evaluate(
     recognition evaluate faces.npz --pairs pairs.txt
     recognition evaluate faces.npz --compare other.npz
     recognition evaluate faces.npz --group sex
+    recognition evaluate faces.npz --cohort other_people.npz --normalise as
     recognition evaluate --scores scores.csv
     recognition evaluate --scores mated.txt --scores nonmated.txt
     """  # noqa: D301 \b keeps the lines apart
@@ -112,7 +132,17 @@ def evaluate(
             parts=tuple(known_part(name) for name in only or PARTS),
         )
         asked = Asked(
-            embeddings, pairs, tuple(scores or ()), distances, compare, group, checkpoint, options
+            embeddings,
+            pairs,
+            tuple(scores or ()),
+            distances,
+            compare,
+            group,
+            checkpoint,
+            options,
+            cohort=cohort,
+            normalise=normalise,
+            cohort_top=cohort_top,
         )
         moment = datetime.now().strftime("%Y%m%d-%H%M%S")
         folder = Path("runs", f"{asked.name}-{moment}") if out is None else out

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import typer
 
 from recognition.cli.console import bar, command_line, show_tables
+from recognition.cohorts import Normaliser
 from recognition.datasets.embedding_files import EmbeddingFile, read_embeddings
 from recognition.datasets.pair_lists import PairList, read_pairs
 from recognition.datasets.score_files import read_scores
@@ -21,6 +22,7 @@ from recognition.evaluation.everything import evaluate, evaluate_scores
 from recognition.evaluation.findings import Findings
 from recognition.evaluation.options import Options
 from recognition.evaluation.task import Grouping
+from recognition.metrics.normalisation import TOP, known_method
 from recognition.report.curves import save_curves
 from recognition.report.run_folder import check_free, run_folder
 from recognition.report.sheet import headline, markdown, notes, summary, tables
@@ -41,6 +43,9 @@ class Asked:
     group: str | None
     checkpoint: Path | None
     options: Options
+    cohort: Path | None = None
+    normalise: str = "as"
+    cohort_top: int = TOP
 
     def __post_init__(self) -> None:
         if (self.embeddings is None) == (not self.scores):
@@ -58,12 +63,14 @@ class Asked:
             "--compare": self.compare,
             "--group": self.group,
             "--checkpoint": self.checkpoint,
+            "--cohort": self.cohort,
         }
         given = [name for name, value in of_embeddings.items() if value is not None]
         if self.scores and given:
             raise InputError(f"{', '.join(given)} goes with embeddings, not with --scores")
         if self.distances and not self.scores:
             raise InputError("--distances goes with --scores")
+        known_method(self.normalise)
 
     @property
     def source(self) -> str:
@@ -141,6 +148,12 @@ def _of_embeddings(asked: Asked) -> Findings:
     left_out: list[str] = []
     if asked.compare is not None:
         table, other, left_out = _aligned(table, asked.compare)
+    cohort = None
+    if asked.cohort is not None:
+        others = read_embeddings(asked.cohort)
+        cohort = Normaliser.of(
+            others.embeddings, others.labels, asked.normalise, top=asked.cohort_top
+        )
     findings = evaluate(
         table.embeddings,
         table.labels,
@@ -150,6 +163,7 @@ def _of_embeddings(asked: Asked) -> Findings:
         grouping=_grouping(asked, table),
         failures=table.failures,
         checkpoint=asked.checkpoint,
+        normaliser=cohort,
         watch=bar,
     )
     if left_out:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from recognition.cohorts import Normaliser
 from recognition.comparisons.scores import Scores
 from recognition.datasets.embedding_files import Failure
 from recognition.datasets.pair_lists import PairList
@@ -32,6 +33,7 @@ def evaluate(
     grouping: Grouping | None = None,
     failures: Sequence[Failure] = (),
     checkpoint: Path | None = None,
+    normaliser: Normaliser | None = None,
     watch: Watch = unwatched,
 ) -> Findings:
     """What embeddings are worth on the people they show, who must not have been in training.
@@ -54,6 +56,7 @@ def evaluate(
         grouping: report both error rates within each group at one threshold.
         failures: pictures that could not be embedded; they count as errors.
         checkpoint: where more pairs than can be kept save how far they are, and go on from.
+        normaliser: a cohort of other people to hold scores against; what that changes is a section.
         watch: told how far each stage is.
 
     Raises:
@@ -67,10 +70,13 @@ def evaluate(
         tuple(failures),
         checkpoint,
         watch,
+        normaliser=normaliser,
     )
     task.check(other, grouping)
     scores = task.scores()
     sections = task.sections(scores)
+    if normaliser is not None:
+        sections.append(task.normalisation(scores, normaliser))
     groups = task.groups(scores, grouping) if grouping is not None else None
     comparison = task.comparison(scores, np.asarray(other)) if other is not None else None
     return Findings(task.describe(scores), sections, groups, comparison)

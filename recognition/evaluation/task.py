@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from recognition.cohorts import Normaliser, all_pairs, listed_pairs
 from recognition.comparisons.all_pairs import tally_all
 from recognition.comparisons.pairs import compare_all, compare_pairs
 from recognition.comparisons.scores import Scores
 from recognition.comparisons.tally import Tally
+from recognition.datasets._files import listed
 from recognition.datasets.embedding_files import Failure
 from recognition.datasets.pair_lists import PairList
 from recognition.errors import InputError
@@ -24,6 +26,7 @@ from recognition.evaluation.failures import (
 )
 from recognition.evaluation.groups import group_rates
 from recognition.evaluation.identification import identify_strangers
+from recognition.evaluation.normalised import normalised_section, searched_twice
 from recognition.evaluation.options import Options
 from recognition.evaluation.paired import compare_scores
 from recognition.evaluation.parts import Parts
@@ -59,6 +62,7 @@ class Task:
     checkpoint: Path | None
     watch: Watch
     notes: list[str] = field(default_factory=list)
+    normaliser: Normaliser | None = None
 
     def check(self, other: npt.ArrayLike | None, grouping: Grouping | None) -> None:
         """Refuse what cannot be, before hours of work."""
@@ -73,6 +77,26 @@ class Task:
                     f"expected a {what} with one entry for each of {len(self.labels)} pictures, "
                     f"got {len(np.asarray(entries))}; put them in the same order"
                 )
+        if self.normaliser is not None:
+            self._check_cohort(self.normaliser)
+
+    def _check_cohort(self, normaliser: Normaliser) -> None:
+        failed = {one.label for one in self.failures}
+        shared = sorted(failed & set(normaliser.people.names.tolist()))
+        if shared:
+            raise InputError(
+                f"expected a cohort of other people, but {listed(shared)} are evaluated too, by "
+                "pictures that could not be embedded; leave them out of the cohort"
+            )
+        normaliser.require_apart(self.embeddings, self.labels)
+        parts = self.options.parts
+        pairs = "verification" in parts and (normaliser.symmetric or self.pairs is not None)
+        if not pairs and (self.pairs is not None or "identification" not in parts):
+            raise InputError(
+                f"expected something to normalise by {normaliser.method}, but only "
+                f"{', '.join(parts)} is asked for, and it needs an enrolled and a searched side; "
+                "take s or as, list pairs with --pairs, or let identification be done too"
+            )
 
     @cached_property
     def large(self) -> bool:
@@ -192,6 +216,42 @@ class Task:
             progress=self.watch,
         )
         return replace(section, notes=(*notes, *section.notes))
+
+    def normalisation(self, scores: Scores | Tally, normaliser: Normaliser) -> Section:
+        """What normalised scores are worth beside the raw ones, of all pairs or those of a list."""
+        options, notes = self.options, []
+        pairs = None
+        if "verification" in options.parts:
+            if normaliser.symmetric or self.pairs is not None:
+                pairs = self._normalised_pairs(scores, normaliser)
+                if self.large:
+                    notes.append(f"Pairs: {self._sample_note}")
+            else:
+                notes.append(
+                    f"{normaliser.method} tells the enrolled picture from the other, which all pairs "
+                    "do not: only searches are normalised; s and as1 do for both"
+                )
+        searches = None
+        if self.pairs is None and "identification" in options.parts:
+            embeddings, labels, about = self._searched
+            searches = searched_twice(normaliser, embeddings, labels, options, self.watch)
+            notes += [f"Searches: {note}" for note in about]
+            if self.failures:
+                notes.append("Pictures that could not be embedded are left out of these searches")
+        return normalised_section(normaliser, pairs, searches, options, notes)
+
+    def _normalised_pairs(
+        self, scores: Scores | Tally, normaliser: Normaliser
+    ) -> tuple[Scores, Scores]:
+        mask = self.sample if self.large else np.ones(len(self.labels), bool)
+        raw = self._kept(self.embeddings, mask) if isinstance(scores, Tally) else scores
+        embeddings, labels = self.embeddings[mask], self.labels[mask]
+        compared = (
+            all_pairs(labels)
+            if self.pairs is None
+            else listed_pairs(labels, self.pairs.first, self.pairs.second)
+        )
+        return raw, normaliser.scores(raw, embeddings, compared, watch=self.watch)
 
     def _lost(self, failed: npt.NDArray[np.str_]) -> Lost:
         return lost_pairs(self.labels, failed) if self.pairs is None else Lost(*self.pairs.failures)

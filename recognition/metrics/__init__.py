@@ -69,6 +69,7 @@ from recognition.metrics.intervals import (
     verification_intervals,
     wilson,
 )
+from recognition.metrics.normalisation import Spread, normalise_scores, spread_of
 from recognition.metrics.proportions import clopper_pearson
 from recognition.metrics.retrieval import (
     RelevantRanks,
@@ -117,6 +118,7 @@ __all__ = [
     "RelevantRanks",
     "Searches",
     "Selectivity",
+    "Spread",
     "TailResamples",
     "TallyIntervals",
     "Transfer",
@@ -158,6 +160,7 @@ __all__ = [
     "mean_interval",
     "min_cllr",
     "min_dcf",
+    "normalise_scores",
     "oscr_area",
     "oscr_curve",
     "partial_area",
@@ -170,6 +173,7 @@ __all__ = [
     "recall_at",
     "selectivity",
     "share_interval",
+    "spread_of",
     "tabulate",
     "tail_resamples",
     "tally_intervals",

@@ -296,3 +296,21 @@ def test_help_tells_a_newcomer_what_to_give_it() -> None:
     shown = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
     for word in ("faces.npz", "--pairs", "--scores", "--compare", "--group", "--json"):
         assert word in shown
+
+
+def test_a_cohort_shows_what_normalised_scores_change(faces: Path, tmp_path: Path) -> None:
+    embeddings, labels, _, _ = people(seed=3)
+    other = tmp_path / "other.npz"
+    np.savez(other, embeddings=embeddings, labels=np.char.add("other ", labels))
+    only = ["--only", "verification", "--only", "identification", *FAST]
+    result = run(faces, "--cohort", other, "--normalise", "s", "--out", tmp_path / "run", *only)
+    assert result.exit_code == 0, result.output
+    found = rows(results(tmp_path / "run"))
+    assert found["normalised:eer"]["counts"]["raw"] == found["eer"]["value"]
+    assert "minus raw" in result.stdout
+    again = run(faces, "--cohort", faces, "--out", tmp_path / "again", *only)
+    assert again.exit_code == 2
+    assert "12 of its 12 people are evaluated too: 'p00'" in again.stderr
+    wrong = run(faces, "--cohort", other, "--normalise", "q", "--out", tmp_path / "again", *only)
+    assert wrong.exit_code == 2
+    assert "among as" in wrong.stderr
