@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from recognition.evaluation.everything import evaluate, evaluate_scores
     from recognition.evaluation.findings import Findings
     from recognition.evaluation.options import Options
+    from recognition.evaluation.quality import Quality
     from recognition.evaluation.task import Grouping
     from recognition.metrics import angle_statistics, equal_error_rate, fnir_at_fpir, tar_at_fmr
     from recognition.metrics.thresholds import choose_threshold
@@ -41,6 +42,7 @@ _HOME = {
     "Normaliser": "cohorts",
     "Options": "evaluation.options",
     "Pictures": "datasets.pictures",
+    "Quality": "evaluation.quality",
     "ScoreLists": "comparisons",
     "Scores": "comparisons",
     "Tally": "comparisons.tally",
@@ -73,6 +75,7 @@ __all__ = [
     "Normaliser",
     "Options",
     "Pictures",
+    "Quality",
     "ScoreLists",
     "Scores",
     "Tally",

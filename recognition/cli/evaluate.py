@@ -43,6 +43,14 @@ def evaluate(
         str | None,
         typer.Option(help="A column of the file, e.g. sex: rates of each group at one threshold."),
     ] = None,
+    quality: Annotated[
+        str | None,
+        typer.Option(
+            help="Would it help to discard poor pictures? A column of the file with a number for "
+            "each, higher is better, e.g. a detection score; or norm, the length of the embedding "
+            "before it is normalised."
+        ),
+    ] = None,
     cohort: Annotated[
         Path | None,
         typer.Option(
@@ -115,6 +123,7 @@ def evaluate(
     recognition evaluate faces.npz --pairs pairs.txt
     recognition evaluate faces.npz --compare other.npz
     recognition evaluate faces.npz --group sex
+    recognition evaluate faces.npz --quality norm
     recognition evaluate faces.npz --cohort other_people.npz --normalise as
     recognition evaluate --scores scores.csv
     recognition evaluate --scores mated.txt --scores nonmated.txt
@@ -140,6 +149,7 @@ def evaluate(
             group,
             checkpoint,
             options,
+            quality=quality,
             cohort=cohort,
             normalise=normalise,
             cohort_top=cohort_top,

@@ -21,6 +21,7 @@ from recognition.errors import InputError
 from recognition.evaluation.everything import evaluate, evaluate_scores
 from recognition.evaluation.findings import Findings
 from recognition.evaluation.options import Options
+from recognition.evaluation.quality import Quality, column_quality, norm_quality
 from recognition.evaluation.task import Grouping
 from recognition.metrics.normalisation import TOP, known_method
 from recognition.report.curves import save_curves
@@ -43,6 +44,7 @@ class Asked:
     group: str | None
     checkpoint: Path | None
     options: Options
+    quality: str | None = None
     cohort: Path | None = None
     normalise: str = "as"
     cohort_top: int = TOP
@@ -64,6 +66,7 @@ class Asked:
             "--group": self.group,
             "--checkpoint": self.checkpoint,
             "--cohort": self.cohort,
+            "--quality": self.quality,
         }
         given = [name for name, value in of_embeddings.items() if value is not None]
         if self.scores and given:
@@ -164,6 +167,7 @@ def _of_embeddings(asked: Asked) -> Findings:
         failures=table.failures,
         checkpoint=asked.checkpoint,
         normaliser=cohort,
+        quality=_quality(asked, table),
         watch=bar,
     )
     if left_out:
@@ -188,12 +192,25 @@ def _pairs(asked: Asked, table: EmbeddingFile) -> PairList | None:
 def _grouping(asked: Asked, table: EmbeddingFile) -> Grouping | None:
     if asked.group is None:
         return None
-    if asked.group not in table.columns:
+    return Grouping(asked.group, _column(asked, table, "--group", asked.group))
+
+
+def _quality(asked: Asked, table: EmbeddingFile) -> Quality | None:
+    """A column, or the length of the embeddings unless the file has a column named norm."""
+    if asked.quality is None:
+        return None
+    if asked.quality == "norm" and "norm" not in table.columns:
+        return norm_quality(table.embeddings)
+    return column_quality(asked.quality, _column(asked, table, "--quality", asked.quality))
+
+
+def _column(asked: Asked, table: EmbeddingFile, option: str, name: str) -> npt.NDArray[np.str_]:
+    if name not in table.columns:
         known = ", ".join(table.columns) or "none"
         raise InputError(
-            f"--group: expected a column of {asked.source}, not {asked.group!r}; it has: {known}"
+            f"{option}: expected a column of {asked.source}, not {name!r}; it has: {known}"
         )
-    return Grouping(asked.group, table.columns[asked.group])
+    return table.columns[name]
 
 
 def _aligned(table: EmbeddingFile, path: Path) -> tuple[EmbeddingFile, npt.NDArray[Any], list[str]]:

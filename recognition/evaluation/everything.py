@@ -19,6 +19,7 @@ from recognition.evaluation.failures import (
 from recognition.evaluation.findings import Findings
 from recognition.evaluation.options import Options
 from recognition.evaluation.parts import Parts
+from recognition.evaluation.quality import Quality
 from recognition.evaluation.task import Grouping, Task
 from recognition.progress import Watch, unwatched
 
@@ -34,6 +35,7 @@ def evaluate(
     failures: Sequence[Failure] = (),
     checkpoint: Path | None = None,
     normaliser: Normaliser | None = None,
+    quality: Quality | None = None,
     watch: Watch = unwatched,
 ) -> Findings:
     """What embeddings are worth on the people they show, who must not have been in training.
@@ -57,6 +59,7 @@ def evaluate(
         failures: pictures that could not be embedded; they count as errors.
         checkpoint: where more pairs than can be kept save how far they are, and go on from.
         normaliser: a cohort of other people to hold scores against; what that changes is a section.
+        quality: of each picture; what discarding the worst ones does is a section.
         watch: told how far each stage is.
 
     Raises:
@@ -71,12 +74,15 @@ def evaluate(
         checkpoint,
         watch,
         normaliser=normaliser,
+        quality=quality,
     )
     task.check(other, grouping)
     scores = task.scores()
     sections = task.sections(scores)
     if normaliser is not None:
         sections.append(task.normalisation(scores, normaliser))
+    if quality is not None:
+        sections.append(task.discarding(scores, quality))
     groups = task.groups(scores, grouping) if grouping is not None else None
     comparison = task.comparison(scores, np.asarray(other)) if other is not None else None
     return Findings(task.describe(scores), sections, groups, comparison)

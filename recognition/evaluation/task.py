@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from recognition.cohorts import Normaliser, all_pairs, listed_pairs
+from recognition.cohorts import Compared, Normaliser, all_pairs, listed_pairs
 from recognition.comparisons.all_pairs import tally_all
 from recognition.comparisons.pairs import compare_all, compare_pairs
 from recognition.comparisons.scores import Scores
@@ -30,6 +30,7 @@ from recognition.evaluation.normalised import normalised_section, searched_twice
 from recognition.evaluation.options import Options
 from recognition.evaluation.paired import compare_scores
 from recognition.evaluation.parts import Parts
+from recognition.evaluation.quality import Quality, quality_section
 from recognition.evaluation.retrieval import retrieve
 from recognition.evaluation.rows import Row, Section
 from recognition.evaluation.tallied import verify_tally
@@ -63,6 +64,7 @@ class Task:
     watch: Watch
     notes: list[str] = field(default_factory=list)
     normaliser: Normaliser | None = None
+    quality: Quality | None = None
 
     def check(self, other: npt.ArrayLike | None, grouping: Grouping | None) -> None:
         """Refuse what cannot be, before hours of work."""
@@ -71,7 +73,11 @@ class Task:
                 f"expected embeddings of shape (N, D) and N labels, got {self.embeddings.shape} "
                 f"and {self.labels.shape}"
             )
-        for what, entries in (("second model", other), ("grouping", grouping and grouping.values)):
+        for what, entries in (
+            ("second model", other),
+            ("grouping", grouping and grouping.values),
+            ("quality", self.quality and self.quality.values),
+        ):
             if entries is not None and len(np.asarray(entries)) != len(self.labels):
                 raise InputError(
                     f"expected a {what} with one entry for each of {len(self.labels)} pictures, "
@@ -243,15 +249,25 @@ class Task:
     def _normalised_pairs(
         self, scores: Scores | Tally, normaliser: Normaliser
     ) -> tuple[Scores, Scores]:
+        raw, compared, mask = self._pair_by_pair(scores)
+        return raw, normaliser.scores(raw, self.embeddings[mask], compared, watch=self.watch)
+
+    def _pair_by_pair(self, scores: Scores | Tally) -> tuple[Scores, Compared, Mask]:
+        """Every score with its two pictures, of all pictures or those of the sample."""
         mask = self.sample if self.large else np.ones(len(self.labels), bool)
-        raw = self._kept(self.embeddings, mask) if isinstance(scores, Tally) else scores
-        embeddings, labels = self.embeddings[mask], self.labels[mask]
-        compared = (
-            all_pairs(labels)
-            if self.pairs is None
-            else listed_pairs(labels, self.pairs.first, self.pairs.second)
+        kept = self._kept(self.embeddings, mask) if isinstance(scores, Tally) else scores
+        if self.pairs is None:
+            return kept, all_pairs(self.labels[mask]), mask
+        return kept, listed_pairs(self.labels, self.pairs.first, self.pairs.second), mask
+
+    def discarding(self, scores: Scores | Tally, quality: Quality) -> Section:
+        """What discarding pictures of low quality does to the errors."""
+        kept, compared, mask = self._pair_by_pair(scores)
+        section = quality_section(
+            kept, compared, Quality(quality.name, quality.values[mask]), self.options
         )
-        return raw, normaliser.scores(raw, embeddings, compared, watch=self.watch)
+        notes = (self._sample_note,) if self.large else ()
+        return replace(section, notes=(*notes, *section.notes))
 
     def _lost(self, failed: npt.NDArray[np.str_]) -> Lost:
         return lost_pairs(self.labels, failed) if self.pairs is None else Lost(*self.pairs.failures)

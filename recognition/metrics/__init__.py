@@ -71,6 +71,7 @@ from recognition.metrics.intervals import (
 )
 from recognition.metrics.normalisation import Spread, normalise_scores, spread_of
 from recognition.metrics.proportions import clopper_pearson
+from recognition.metrics.quality import ErrorDiscard, error_versus_discard, mean_fnmr
 from recognition.metrics.retrieval import (
     RelevantRanks,
     mean_average_precision_at_r,
@@ -105,6 +106,7 @@ __all__ = [
     "DetectionCost",
     "EqualErrorRate",
     "ErrorCurve",
+    "ErrorDiscard",
     "ExpectedPerformance",
     "Failures",
     "FoldAccuracy",
@@ -139,6 +141,7 @@ __all__ = [
     "d_prime",
     "equal_error_rate",
     "error_curve",
+    "error_versus_discard",
     "expected_calibration_error",
     "expected_performance",
     "false_accept_rate",
@@ -157,6 +160,7 @@ __all__ = [
     "hull_equal_error_rate",
     "identification_intervals",
     "mean_average_precision_at_r",
+    "mean_fnmr",
     "mean_interval",
     "min_cllr",
     "min_dcf",

@@ -166,6 +166,8 @@ def test_an_overlap_names_the_people(data):
     same[3] = 2.5 * c[4]  # another length, but the same direction
     with pytest.raises(InputError, match="'z' and 'a'"):
         norm.require_apart(same, labels)
+    with pytest.raises(InputError, match="'v' and 'b'"):
+        Normaliser.of([[1, -0.0], [0, 1]], ["v", "w"]).require_apart([[2.0, 0.0]], ["b"])
     with pytest.raises(InputError, match="dimensions"):
         norm.require_apart(x[:, :5], labels)
 

@@ -314,3 +314,18 @@ def test_a_cohort_shows_what_normalised_scores_change(faces: Path, tmp_path: Pat
     wrong = run(faces, "--cohort", other, "--normalise", "q", "--out", tmp_path / "again", *only)
     assert wrong.exit_code == 2
     assert "among as" in wrong.stderr
+
+
+def test_quality_is_a_column_or_the_norm(faces: Path, tmp_path: Path) -> None:
+    only = ["--only", "verification", *FAST]
+    out = tmp_path / "run"
+    result = run(faces, "--quality", "norm", "--out", out, *only)
+    assert result.exit_code == 0, result.output
+    assert (out / "quality.png").stat().st_size > 10_000
+    assert "the length of the embedding" in result.stdout
+    unknown = run(faces, "--quality", "sharpness", "--out", tmp_path / "no", *only)
+    assert unknown.exit_code == 2
+    assert "--quality: expected a column" in unknown.stderr
+    words = run(faces, "--quality", "sex", "--out", tmp_path / "no", *only)
+    assert words.exit_code == 2
+    assert "row 0 has 'f'" in words.stderr
