@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from recognition.comparisons import ScoreLists, Scores, compare_all
     from recognition.comparisons.all_pairs import tally_all
     from recognition.comparisons.tally import Tally
+    from recognition.datasets.blufr import read_blufr
     from recognition.datasets.drawn import draw_faces
     from recognition.datasets.embedding_files import read_embeddings
     from recognition.datasets.folder import read_folder
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from recognition.datasets.score_files import read_scores
     from recognition.errors import InputError
     from recognition.evaluation import Estimate, Evaluation, evaluate_strangers
+    from recognition.evaluation.blufr import evaluate_blufr
     from recognition.evaluation.everything import evaluate, evaluate_scores
     from recognition.evaluation.findings import Findings
     from recognition.evaluation.options import Options
@@ -52,10 +54,12 @@ _HOME = {
     "draw_faces": "datasets.drawn",
     "equal_error_rate": "metrics",
     "evaluate": "evaluation.everything",
+    "evaluate_blufr": "evaluation.blufr",
     "evaluate_scores": "evaluation.everything",
     "evaluate_strangers": "evaluation",
     "fnir_at_fpir": "metrics",
     "open_set_split": "protocols",
+    "read_blufr": "datasets.blufr",
     "read_embeddings": "datasets.embedding_files",
     "read_folder": "datasets.folder",
     "read_pairs": "datasets.pair_lists",
@@ -85,10 +89,12 @@ __all__ = [
     "draw_faces",
     "equal_error_rate",
     "evaluate",
+    "evaluate_blufr",
     "evaluate_scores",
     "evaluate_strangers",
     "fnir_at_fpir",
     "open_set_split",
+    "read_blufr",
     "read_embeddings",
     "read_folder",
     "read_pairs",

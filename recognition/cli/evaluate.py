@@ -24,6 +24,13 @@ def evaluate(
             "if wanted, mated and fold. Accuracy is measured with the file's own folds."
         ),
     ] = None,
+    blufr: Annotated[
+        Path | None,
+        typer.Option(
+            help="Judge embeddings of LFW by BLUFR's ten trials instead: blufr_lfw_config.mat. Ids "
+            "are LFW's file names. VR at FAR 0.1 % and DIR at FAR 1 %, mean less deviation."
+        ),
+    ] = None,
     scores: Annotated[
         list[Path] | None,
         typer.Option(
@@ -121,6 +128,7 @@ def evaluate(
     \b
     recognition evaluate faces.npz
     recognition evaluate faces.npz --pairs pairs.txt
+    recognition evaluate lfw.npz --blufr blufr_lfw_config.mat
     recognition evaluate faces.npz --compare other.npz
     recognition evaluate faces.npz --group sex
     recognition evaluate faces.npz --quality norm
@@ -149,6 +157,7 @@ def evaluate(
             group,
             checkpoint,
             options,
+            blufr=blufr,
             quality=quality,
             cohort=cohort,
             normalise=normalise,

@@ -14,10 +14,12 @@ import typer
 
 from recognition.cli.console import bar, command_line, show_tables
 from recognition.cohorts import Normaliser
+from recognition.datasets.blufr import read_blufr
 from recognition.datasets.embedding_files import EmbeddingFile, read_embeddings
 from recognition.datasets.pair_lists import PairList, read_pairs
 from recognition.datasets.score_files import read_scores
 from recognition.errors import InputError
+from recognition.evaluation.blufr import evaluate_blufr
 from recognition.evaluation.everything import evaluate, evaluate_scores
 from recognition.evaluation.findings import Findings
 from recognition.evaluation.options import Options
@@ -44,6 +46,7 @@ class Asked:
     group: str | None
     checkpoint: Path | None
     options: Options
+    blufr: Path | None = None
     quality: str | None = None
     cohort: Path | None = None
     normalise: str = "as"
@@ -67,13 +70,29 @@ class Asked:
             "--checkpoint": self.checkpoint,
             "--cohort": self.cohort,
             "--quality": self.quality,
+            "--blufr": self.blufr,
         }
         given = [name for name, value in of_embeddings.items() if value is not None]
+        if self.blufr is not None and (len(given) > 1 or not self._judged_as_usual):
+            raise InputError(
+                "--blufr: expected no other option of what to judge, which its protocol fixes, got "
+                f"{', '.join(name for name in given if name != '--blufr') or 'rates or parts'} "
+                "too; evaluate once with and once without it"
+            )
         if self.scores and given:
             raise InputError(f"{', '.join(given)} goes with embeddings, not with --scores")
         if self.distances and not self.scores:
             raise InputError("--distances goes with --scores")
         known_method(self.normalise)
+
+    @property
+    def _judged_as_usual(self) -> bool:
+        """Whether no rates, thresholds or parts were asked for."""
+        asked, usual = self.options, Options()
+        return all(
+            tuple(getattr(asked, name)) == tuple(getattr(usual, name))
+            for name in ("fmr", "fpir", "thresholds", "parts")
+        )
 
     @property
     def source(self) -> str:
@@ -147,6 +166,8 @@ def _of_embeddings(asked: Asked) -> Findings:
         raise InputError("expected a file of embeddings")
     table = read_embeddings(asked.embeddings)
     _name_failures(table)
+    if asked.blufr is not None:
+        return evaluate_blufr(table, read_blufr(asked.blufr), watch=bar)
     other: npt.NDArray[Any] | None = None
     left_out: list[str] = []
     if asked.compare is not None:

@@ -329,3 +329,28 @@ def test_quality_is_a_column_or_the_norm(faces: Path, tmp_path: Path) -> None:
     words = run(faces, "--quality", "sex", "--out", tmp_path / "no", *only)
     assert words.exit_code == 2
     assert "row 0 has 'f'" in words.stderr
+
+
+def test_blufr_judges_by_its_own_trials(tmp_path: Path) -> None:
+    from scipy.io import savemat
+
+    embeddings, labels, ids, _ = people()
+    np.savez(tmp_path / "lfw.npz", embeddings=embeddings, labels=labels, ids=ids)
+    cells = np.empty((2, 1), object)
+    parts = {name: cells.copy() for name in ("testIndex", "galIndex", "probIndex")}
+    for trial in range(2):
+        gallery = np.arange(4) * 6 + 1 + trial
+        parts["testIndex"][trial, 0] = np.arange(1.0, 73)
+        parts["galIndex"][trial, 0] = gallery
+        parts["probIndex"][trial, 0] = np.setdiff1d(np.arange(1, 73), gallery)
+    names = np.array([Path(each).name for each in ids], object).reshape(-1, 1)
+    numbers = np.repeat(np.arange(1, 13), 6).reshape(-1, 1)
+    savemat(tmp_path / "blufr.mat", {"imageList": names, "labels": numbers, **parts})
+    given = [tmp_path / "lfw.npz", "--blufr", tmp_path / "blufr.mat"]
+    result = run(*given, "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    assert rows(results(tmp_path / "run"))["blufr:vr"]["counts"]["trials"] == 2
+    assert "mean - sd" in result.stdout
+    refused = run(*given, "--fmr", 0.01, "--out", tmp_path / "no")
+    assert refused.exit_code == 2
+    assert "--blufr: expected no other option" in refused.stderr
