@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from recognition.datasets.drawn import draw_faces
     from recognition.datasets.embedding_files import read_embeddings
     from recognition.datasets.folder import read_folder
+    from recognition.datasets.megaface import read_features
     from recognition.datasets.pair_lists import read_pairs
     from recognition.datasets.pictures import Pictures
     from recognition.datasets.score_files import read_scores
     from recognition.errors import InputError
     from recognition.evaluation import Estimate, Evaluation, evaluate_strangers
     from recognition.evaluation.blufr import evaluate_blufr
+    from recognition.evaluation.distractors import Distractors
     from recognition.evaluation.everything import evaluate, evaluate_scores
     from recognition.evaluation.findings import Findings
     from recognition.evaluation.options import Options
@@ -34,8 +36,10 @@ if TYPE_CHECKING:
     from recognition.metrics.thresholds import choose_threshold
     from recognition.protocols import open_set_split, split_people
     from recognition.search import search_people
+    from recognition.search.distractors import rank_among_distractors
 
 _HOME = {
+    "Distractors": "evaluation.distractors",
     "Estimate": "evaluation",
     "Evaluation": "evaluation",
     "Findings": "evaluation.findings",
@@ -59,8 +63,10 @@ _HOME = {
     "evaluate_strangers": "evaluation",
     "fnir_at_fpir": "metrics",
     "open_set_split": "protocols",
+    "rank_among_distractors": "search.distractors",
     "read_blufr": "datasets.blufr",
     "read_embeddings": "datasets.embedding_files",
+    "read_features": "datasets.megaface",
     "read_folder": "datasets.folder",
     "read_pairs": "datasets.pair_lists",
     "read_scores": "datasets.score_files",
@@ -71,6 +77,7 @@ _HOME = {
 }
 
 __all__ = [
+    "Distractors",
     "Estimate",
     "Evaluation",
     "Findings",
@@ -94,8 +101,10 @@ __all__ = [
     "evaluate_strangers",
     "fnir_at_fpir",
     "open_set_split",
+    "rank_among_distractors",
     "read_blufr",
     "read_embeddings",
+    "read_features",
     "read_folder",
     "read_pairs",
     "read_scores",

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from recognition.comparisons.scores import Scores
 from recognition.comparisons.steps import Similarities
-from recognition.datasets._files import listed
+from recognition.disjoint import require_other_people
 from recognition.embeddings import Floats, People, people_of, unit_rows
 from recognition.errors import InputError
 from recognition.metrics.normalisation import (
@@ -141,32 +141,7 @@ class Normaliser:
         Raises:
             InputError: another dimension, or an overlap; it names the people.
         """
-        given = np.asarray(embeddings)
-        if given.ndim != 2 or given.shape[1] != self.cohort.shape[1]:
-            raise InputError(
-                f"expected a cohort of the {given.shape[1:]} dimensions that are evaluated, but it "
-                f"has {self.cohort.shape[1]}; embed both with the same model"
-            )
-        people = people_of(labels, len(given))
-        shared = np.intersect1d(people.names, self.people.names)
-        if len(shared):
-            raise InputError(
-                f"expected a cohort of other people, but {len(shared)} of its "
-                f"{len(self.people.names)} people are evaluated too: {listed(shared.tolist())}; "
-                "leave them out of the cohort"
-            )
-        known = dict(zip(_marks(self.cohort), self.people.codes.tolist(), strict=True))
-        twins = {
-            (str(self.people.names[known[mark]]), str(people.names[code]))
-            for mark, code in zip(_marks(unit_rows(given)), people.codes.tolist(), strict=True)
-            if mark in known
-        }
-        if twins:
-            same = ", ".join(f"{one!r} and {other!r}" for one, other in sorted(twins)[:5])
-            raise InputError(
-                "expected a cohort of other pictures, but some have the same embedding in both, "
-                f"of people called {same}; leave these people out of the cohort"
-            )
+        require_other_people(embeddings, labels, self.cohort, self.people, "the cohort")
 
     def spread(
         self, unit: Floats, *, searched: bool = False, advance: Advance | None = None
@@ -325,11 +300,6 @@ class Normaliser:
                     "as2", block[tile], enrolled, crossed(scores, choice)
                 )
         return block
-
-
-def _marks(unit: Floats) -> list[bytes]:
-    """Something that equal embeddings have in common; + 0 makes -0 a 0."""
-    return [row.tobytes() for row in unit.astype(np.float32) + np.float32(0)]
 
 
 def _joined(parts: list[Spread]) -> Spread:

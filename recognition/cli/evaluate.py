@@ -14,8 +14,27 @@ def evaluate(
         Path | None,
         typer.Argument(
             help="Embeddings with labels and, if there are any, ids: .npz, .safetensors or "
-            ".parquet with columns of these names, or .npy beside a .csv of the same name."
+            ".parquet with columns of these names, or .npy beside a .csv of the same name. Or a "
+            "folder of MegaFace's feature files, PERSON/PICTURE_ALGORITHM.bin."
         ),
+    ] = None,
+    names: Annotated[
+        Path | None,
+        typer.Option(
+            "--list",
+            help="With a folder of MegaFace's features: the pictures to judge and who is on them, "
+            'JSON as its development kit has it, {"path": [...], "id": [...]}.',
+        ),
+    ] = None,
+    distractors: Annotated[
+        Path | None,
+        typer.Option(
+            help="Embeddings of strangers, a file or a folder as above: how often is a person found "
+            "first among 10, 100, ... all of them? (MegaFace's protocol.)"
+        ),
+    ] = None,
+    distractors_list: Annotated[
+        Path | None, typer.Option(help="As --list, for a folder of distractors.")
     ] = None,
     pairs: Annotated[
         Path | None,
@@ -131,6 +150,8 @@ def evaluate(
     recognition evaluate lfw.npz --blufr blufr_lfw_config.mat
     recognition evaluate faces.npz --compare other.npz
     recognition evaluate faces.npz --group sex
+    recognition evaluate faces.npz --distractors strangers.npz
+    recognition evaluate features/ --list facescrub.json --distractors megaface/
     recognition evaluate faces.npz --quality norm
     recognition evaluate faces.npz --cohort other_people.npz --normalise as
     recognition evaluate --scores scores.csv
@@ -157,6 +178,9 @@ def evaluate(
             group,
             checkpoint,
             options,
+            names=names,
+            distractors=distractors,
+            distractors_list=distractors_list,
             blufr=blufr,
             quality=quality,
             cohort=cohort,

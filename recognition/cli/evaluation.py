@@ -16,10 +16,12 @@ from recognition.cli.console import bar, command_line, show_tables
 from recognition.cohorts import Normaliser
 from recognition.datasets.blufr import read_blufr
 from recognition.datasets.embedding_files import EmbeddingFile, read_embeddings
+from recognition.datasets.megaface import read_features
 from recognition.datasets.pair_lists import PairList, read_pairs
 from recognition.datasets.score_files import read_scores
 from recognition.errors import InputError
 from recognition.evaluation.blufr import evaluate_blufr
+from recognition.evaluation.distractors import Distractors
 from recognition.evaluation.everything import evaluate, evaluate_scores
 from recognition.evaluation.findings import Findings
 from recognition.evaluation.options import Options
@@ -46,6 +48,9 @@ class Asked:
     group: str | None
     checkpoint: Path | None
     options: Options
+    names: Path | None = None
+    distractors: Path | None = None
+    distractors_list: Path | None = None
     blufr: Path | None = None
     quality: str | None = None
     cohort: Path | None = None
@@ -70,8 +75,18 @@ class Asked:
             "--checkpoint": self.checkpoint,
             "--cohort": self.cohort,
             "--quality": self.quality,
+            "--distractors": self.distractors,
             "--blufr": self.blufr,
         }
+        for option, path, names in (
+            ("--list", self.embeddings, self.names),
+            ("--distractors-list", self.distractors, self.distractors_list),
+        ):
+            if names is not None and (path is None or not path.is_dir()):
+                raise InputError(
+                    f"{option}: expected it beside a folder of MegaFace's feature files, got "
+                    f"{path or 'none'}; a file of embeddings has its own labels"
+                )
         given = [name for name, value in of_embeddings.items() if value is not None]
         if self.blufr is not None and (len(given) > 1 or not self._judged_as_usual):
             raise InputError(
@@ -164,7 +179,7 @@ def _of_scores(asked: Asked) -> Findings:
 def _of_embeddings(asked: Asked) -> Findings:
     if asked.embeddings is None:
         raise InputError("expected a file of embeddings")
-    table = read_embeddings(asked.embeddings)
+    table = _read(asked.embeddings, asked.names)
     _name_failures(table)
     if asked.blufr is not None:
         return evaluate_blufr(table, read_blufr(asked.blufr), watch=bar)
@@ -174,10 +189,14 @@ def _of_embeddings(asked: Asked) -> Findings:
         table, other, left_out = _aligned(table, asked.compare)
     cohort = None
     if asked.cohort is not None:
-        others = read_embeddings(asked.cohort)
+        others = _read(asked.cohort)
         cohort = Normaliser.of(
             others.embeddings, others.labels, asked.normalise, top=asked.cohort_top
         )
+    distractors = None
+    if asked.distractors is not None:
+        strangers = _read(asked.distractors, asked.distractors_list)
+        distractors = Distractors(strangers.embeddings, strangers.labels, len(strangers.failures))
     findings = evaluate(
         table.embeddings,
         table.labels,
@@ -187,6 +206,7 @@ def _of_embeddings(asked: Asked) -> Findings:
         grouping=_grouping(asked, table),
         failures=table.failures,
         checkpoint=asked.checkpoint,
+        distractors=distractors,
         normaliser=cohort,
         quality=_quality(asked, table),
         watch=bar,
@@ -194,6 +214,11 @@ def _of_embeddings(asked: Asked) -> Findings:
     if left_out:
         findings.input["notes"].extend(left_out)
     return findings
+
+
+def _read(path: Path, names: Path | None = None) -> EmbeddingFile:
+    """A file of embeddings, or a folder of MegaFace's features."""
+    return read_features(path, names, watch=bar) if path.is_dir() else read_embeddings(path)
 
 
 def _name_failures(table: EmbeddingFile) -> None:

@@ -11,6 +11,7 @@ from recognition.comparisons.scores import Scores
 from recognition.datasets.embedding_files import Failure
 from recognition.datasets.pair_lists import PairList
 from recognition.datasets.score_files import ScoreFile
+from recognition.evaluation.distractors import Distractors
 from recognition.evaluation.failures import (
     Lost,
     account_for,
@@ -36,6 +37,7 @@ def evaluate(
     checkpoint: Path | None = None,
     normaliser: Normaliser | None = None,
     quality: Quality | None = None,
+    distractors: Distractors | None = None,
     watch: Watch = unwatched,
 ) -> Findings:
     """What embeddings are worth on the people they show, who must not have been in training.
@@ -60,6 +62,7 @@ def evaluate(
         checkpoint: where more pairs than can be kept save how far they are, and go on from.
         normaliser: a cohort of other people to hold scores against; what that changes is a section.
         quality: of each picture; what discarding the worst ones does is a section.
+        distractors: other people to be found among; how often that succeeds is a section.
         watch: told how far each stage is.
 
     Raises:
@@ -75,12 +78,15 @@ def evaluate(
         watch,
         normaliser=normaliser,
         quality=quality,
+        distractors=distractors,
     )
     task.check(other, grouping)
     scores = task.scores()
     sections = task.sections(scores)
     if normaliser is not None:
         sections.append(task.normalisation(scores, normaliser))
+    if distractors is not None:
+        sections.append(task.among(distractors))
     if quality is not None:
         sections.append(task.discarding(scores, quality))
     groups = task.groups(scores, grouping) if grouping is not None else None

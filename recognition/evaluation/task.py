@@ -16,8 +16,11 @@ from recognition.comparisons.tally import Tally
 from recognition.datasets._files import listed
 from recognition.datasets.embedding_files import Failure
 from recognition.datasets.pair_lists import PairList
+from recognition.disjoint import require_other_people
+from recognition.embeddings import People, people_of
 from recognition.errors import InputError
 from recognition.evaluation.accuracy import FoldedPairs, accuracy_row, person_folds
+from recognition.evaluation.distractors import Distractors, distractor_section
 from recognition.evaluation.failures import (
     Lost,
     account_for,
@@ -65,6 +68,7 @@ class Task:
     notes: list[str] = field(default_factory=list)
     normaliser: Normaliser | None = None
     quality: Quality | None = None
+    distractors: Distractors | None = None
 
     def check(self, other: npt.ArrayLike | None, grouping: Grouping | None) -> None:
         """Refuse what cannot be, before hours of work."""
@@ -83,17 +87,24 @@ class Task:
                     f"expected a {what} with one entry for each of {len(self.labels)} pictures, "
                     f"got {len(np.asarray(entries))}; put them in the same order"
                 )
+        if self.distractors is not None:
+            others = self.distractors.embeddings
+            people = people_of(self.distractors.labels, len(others))
+            self._check_failed(people, "the distractors")
+            require_other_people(self.embeddings, self.labels, others, people, "the distractors")
         if self.normaliser is not None:
             self._check_cohort(self.normaliser)
 
-    def _check_cohort(self, normaliser: Normaliser) -> None:
-        failed = {one.label for one in self.failures}
-        shared = sorted(failed & set(normaliser.people.names.tolist()))
+    def _check_failed(self, people: People, what: str) -> None:
+        shared = sorted({one.label for one in self.failures} & set(people.names.tolist()))
         if shared:
             raise InputError(
-                f"expected a cohort of other people, but {listed(shared)} are evaluated too, by "
-                "pictures that could not be embedded; leave them out of the cohort"
+                f"expected other people in {what}, but {listed(shared)} are evaluated too, by "
+                f"pictures that could not be embedded; leave them out of {what}"
             )
+
+    def _check_cohort(self, normaliser: Normaliser) -> None:
+        self._check_failed(normaliser.people, "the cohort")
         normaliser.require_apart(self.embeddings, self.labels)
         parts = self.options.parts
         pairs = "verification" in parts and (normaliser.symmetric or self.pairs is not None)
@@ -259,6 +270,20 @@ class Task:
         if self.pairs is None:
             return kept, all_pairs(self.labels[mask]), mask
         return kept, listed_pairs(self.labels, self.pairs.first, self.pairs.second), mask
+
+    def among(self, distractors: Distractors) -> Section:
+        """How often people are found first among distractors."""
+        embeddings, labels, notes = self._searched
+        failed = np.array([one.label for one in self.failures], np.str_)
+        section = distractor_section(
+            embeddings,
+            labels,
+            distractors,
+            failures=failed[np.isin(failed, labels)] if notes else failed,
+            seed=self.options.seed,
+            watch=self.watch,
+        )
+        return replace(section, notes=(*notes, *section.notes))
 
     def discarding(self, scores: Scores | Tally, quality: Quality) -> Section:
         """What discarding pictures of low quality does to the errors."""

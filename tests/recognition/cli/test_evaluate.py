@@ -354,3 +354,31 @@ def test_blufr_judges_by_its_own_trials(tmp_path: Path) -> None:
     refused = run(*given, "--fmr", 0.01, "--out", tmp_path / "no")
     assert refused.exit_code == 2
     assert "--blufr: expected no other option" in refused.stderr
+
+
+def test_a_folder_of_megafaces_features_is_judged_among_distractors(tmp_path: Path) -> None:
+    embeddings, labels, ids, _ = people()
+    header = np.array([16, 1, 4, 5], "<i4").tobytes()
+    for row, name in zip(embeddings, ids.tolist(), strict=True):
+        path = tmp_path / "features" / f"{name}_net.bin"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(header + row.astype("<f4").tobytes())
+    names = tmp_path / "list.json"
+    names.write_text(json.dumps({"path": ids.tolist(), "id": labels.tolist()}))
+    strangers = np.random.default_rng(1).normal(size=(50, 16))
+    np.savez(tmp_path / "strangers.npz", embeddings=strangers, labels=np.arange(50))
+    given = [tmp_path / "features", "--distractors", tmp_path / "strangers.npz", *FAST]
+    only = ["--only", "retrieval"]
+    result = run(*given, "--list", names, "--out", tmp_path / "run", *only)
+    assert result.exit_code == 0, result.output
+    found = rows(results(tmp_path / "run"))
+    assert found["distractors:rank1@n=50"]["counts"]["queries"] == 12 * 6 * 5
+    plain = run(*given, "--out", tmp_path / "plain", *only)
+    assert plain.exit_code == 0, plain.output
+    assert (
+        rows(results(tmp_path / "plain"))["distractors:rank1@n=10"]
+        == (found["distractors:rank1@n=10"])
+    )
+    astray = run(*given, "--distractors-list", names, "--out", tmp_path / "no")
+    assert astray.exit_code == 2
+    assert "--distractors-list: expected it beside a folder" in astray.stderr
