@@ -86,16 +86,19 @@ def evaluate(
         ),
     ] = None,
     normalise: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="How, with --cohort: as (each picture against the cohort's pictures it is most "
             "like), s (against all of them), as2, or, where one picture is enrolled and the other "
-            "searched for, z, t and zt."
+            "searched for, z, t and zt.  [default: as]"
         ),
-    ] = "as",
+    ] = None,
     cohort_top: Annotated[
-        int, typer.Option(min=2, help="How many of the cohort's pictures as and as2 look at.")
-    ] = 300,
+        int | None,
+        typer.Option(
+            min=2, help="How many of the cohort's pictures as and as2 look at.  [default: 300]"
+        ),
+    ] = None,
     fmr: Annotated[
         list[float] | None,
         typer.Option(

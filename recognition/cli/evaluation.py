@@ -54,8 +54,8 @@ class Asked:
     blufr: Path | None = None
     quality: str | None = None
     cohort: Path | None = None
-    normalise: str = "as"
-    cohort_top: int = TOP
+    normalise: str | None = None
+    cohort_top: int | None = None
 
     def __post_init__(self) -> None:
         if (self.embeddings is None) == (not self.scores):
@@ -98,7 +98,9 @@ class Asked:
             raise InputError(f"{', '.join(given)} goes with embeddings, not with --scores")
         if self.distances and not self.scores:
             raise InputError("--distances goes with --scores")
-        known_method(self.normalise)
+        if self.cohort is None and (self.normalise or self.cohort_top):
+            raise InputError("--normalise and --cohort-top go with --cohort")
+        known_method(self.normalise or "as")
 
     @property
     def _judged_as_usual(self) -> bool:
@@ -191,7 +193,10 @@ def _of_embeddings(asked: Asked) -> Findings:
     if asked.cohort is not None:
         others = _read(asked.cohort)
         cohort = Normaliser.of(
-            others.embeddings, others.labels, asked.normalise, top=asked.cohort_top
+            others.embeddings,
+            others.labels,
+            asked.normalise or "as",
+            top=asked.cohort_top or TOP,
         )
     distractors = None
     if asked.distractors is not None:

@@ -43,10 +43,26 @@ NO_GAIN = "no comparison is missed at this threshold, so there is nothing to gai
 
 @dataclass(frozen=True)
 class Quality:
-    """How good each picture is: what that is called, and a number (N,), higher is better."""
+    """How good each picture is: what that is called, and a number (N,), higher is better.
+
+    Raises:
+        InputError: values that are not finite, or all the same.
+    """
 
     name: str
     values: npt.NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 1 or not np.isfinite(self.values).all():
+            raise InputError(
+                f"expected one finite number for each picture in {self.name!r}, got shape "
+                f"{self.values.shape}; fill in what is missing"
+            )
+        if np.ptp(self.values) == 0:
+            raise InputError(
+                f"expected qualities that differ, but all pictures have {self.values[0]:g} in "
+                f"{self.name!r}; name another column"
+            )
 
 
 def norm_quality(embeddings: npt.NDArray[np.generic]) -> Quality:
@@ -104,13 +120,8 @@ def quality_section(
         options: the FMRs, resamples and the seed.
 
     Raises:
-        InputError: qualities that do not fit or are all the same, or no FMR that can be measured.
+        InputError: no FMR that can be measured.
     """
-    if np.ptp(quality.values) == 0:
-        raise InputError(
-            f"expected qualities that differ, but all pictures have {quality.values[0]:g} in "
-            f"{quality.name!r}; name another column"
-        )
     of_mated, of_nonmated = (
         np.minimum(*(quality.values[side] for side in kind)) for kind in compared
     )

@@ -20,9 +20,9 @@ Conventions:
   so that their order does not matter.
 * In ZT a picture of the cohort is never compared with another one of its own person.
 
-Sources: Auckenthaler, Carey and Lloyd-Thomas, Digital Signal Processing 10 (2000), for Z, T and ZT;
-Shum, Dehak, Dehak and Glass, Odyssey 2010, for S; Matějka et al., Analysis of Score Normalization
-in Multilingual Speaker Recognition, Interspeech 2017, for AS1 and AS2.
+Sources: Matějka et al., Analysis of Score Normalization in Multilingual Speaker Recognition,
+Interspeech 2017, for all of them and for the two adaptive ones above all; Auckenthaler, Carey and
+Lloyd-Thomas, Digital Signal Processing 10 (2000), for Z and T.
 """
 
 from typing import Any, Literal, NamedTuple, get_args

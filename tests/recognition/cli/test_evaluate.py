@@ -311,6 +311,9 @@ def test_a_cohort_shows_what_normalised_scores_change(faces: Path, tmp_path: Pat
     again = run(faces, "--cohort", faces, "--out", tmp_path / "again", *only)
     assert again.exit_code == 2
     assert "12 of its 12 people are evaluated too: 'p00'" in again.stderr
+    alone = run(faces, "--normalise", "s", "--out", tmp_path / "again", *only)
+    assert alone.exit_code == 2
+    assert "go with --cohort" in alone.stderr
     wrong = run(faces, "--cohort", other, "--normalise", "q", "--out", tmp_path / "again", *only)
     assert wrong.exit_code == 2
     assert "among as" in wrong.stderr

@@ -159,6 +159,45 @@ def test_a_bomb_does_not_go_off(tmp_path):
         read_blufr(path)
 
 
+HEAD = b"MATLAB 5.0".ljust(124) + struct.pack("<H", 0x100) + b"IM"
+
+
+def element(kind, data):
+    return struct.pack("<II", kind, len(data)) + data + b"\0" * (-len(data) % 8)
+
+
+def numbers(name, values):
+    body = (element(6, struct.pack("<II", 9, 0)) + element(5, struct.pack("<ii", 1, len(values)))
+            + element(1, name) + element(2, values))  # fmt: skip
+    return element(14, body)
+
+
+def packed(data, cut=0):
+    small = zlib.compress(data)
+    small = small[: len(small) - cut]
+    return struct.pack("<II", 15, len(small)) + small
+
+
+def test_all_variables_together_may_not_unpack_to_more(tmp_path):
+    path = tmp_path / "config.mat"
+    one = packed(numbers(b"x", bytes(40 * 2**20)))
+    path.write_bytes(HEAD + one)
+    assert read_mat(path, set()) == {}
+    path.write_bytes(HEAD + one + one)
+    with pytest.raises(InputError, match="unpacks to more than"):
+        read_mat(path, set())
+
+
+def test_a_cut_checksum_and_a_lying_tag_are_seen(tmp_path):
+    path = tmp_path / "config.mat"
+    for raw in (packed(numbers(b"x", b"ab"), cut=2), struct.pack("<HH", 14, 6) + bytes(8)):
+        path.write_bytes(HEAD + raw)
+        with pytest.raises(ValueError, match=r"cut short|more than it can hold"):
+            read_mat(path, {"x"})
+    path.write_bytes(HEAD + packed(numbers(b"x", b"ab")))
+    assert read_mat(path, {"x"})["x"].tolist() == [[97, 98]]
+
+
 @pytest.mark.parametrize("compressed", [True, False])
 def test_damaged_files_are_refused_or_read_soundly(tmp_path, compressed):
     good = write(tmp_path / "good.mat", compressed).read_bytes()

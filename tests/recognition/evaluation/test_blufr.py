@@ -100,6 +100,8 @@ def test_failed_pictures_are_misses_wherever_they_stand(data):
     left = EmbeddingFile(table.embeddings[kept], table.labels[kept], table.ids[kept], {}, lost)
     found = evaluate_blufr(left, protocol)
     rates = by_hand(table.embeddings, table.labels, trial, gone)
+    counts = found["blufr:dir@trial=1"].estimate.counts
+    assert (counts["mated"], counts["nonmated"]) == (len(mates), len(strangers))
     for key, rate in zip(("vr", "dir"), rates, strict=True):
         assert found[f"blufr:{key}@trial=1"].estimate.value == pytest.approx(rate)
 

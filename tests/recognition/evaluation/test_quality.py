@@ -97,7 +97,9 @@ def test_qualities_are_read_with_care():
         norm_quality(np.array([[3.0, 4], [4, 3]]))
     x, labels, quality = faces()
     with pytest.raises(InputError, match="qualities that differ"):
-        evaluate(x, labels, options=FAST, quality=Quality("q", np.ones(len(x))))
+        Quality("q", np.ones(len(x)))
+    with pytest.raises(InputError, match="one finite number"):
+        Quality("q", np.array([1, np.inf]))
     with pytest.raises(InputError, match="a quality with one entry"):
         evaluate(x, labels, options=FAST, quality=Quality("q", quality[:-1]))
 
