@@ -19,8 +19,7 @@ def coarse(shape, seed):
 
 def naive(x, labels, y, sizes, seed):
     unit = lambda rows: rows / np.linalg.norm(rows, axis=1, keepdims=True)  # noqa: E731
-    own = (unit(x) @ unit(x).T).astype(np.float32)
-    theirs = (unit(x) @ unit(y).T).astype(np.float32)
+    own, theirs = (np.round(unit(x) @ unit(others).T, 9) for others in (x, y))
     order = np.random.default_rng(seed).permutation(len(y))
     pairs = [
         (j, i) for j in range(len(x)) for i in range(len(x)) if i != j and labels[i] == labels[j]
