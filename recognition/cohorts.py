@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from recognition.comparisons.compared import Compared
 from recognition.comparisons.scores import Scores
 from recognition.comparisons.steps import Similarities
 from recognition.disjoint import require_other_people
@@ -38,35 +38,6 @@ Rows = npt.NDArray[np.int64]
 CELLS = 2**21  # cohort scores of a tile in memory at a time
 LEAST = 32  # pictures of a tile, however large the cohort is
 FILLED = 64  # a tile is multiplied whole if one of so many pairs in it is asked for
-
-
-class Compared(NamedTuple):
-    """The rows of both pictures of each comparison, in the order in which `Scores` has them."""
-
-    mated: tuple[Rows, Rows]
-    nonmated: tuple[Rows, Rows]
-
-
-def all_pairs(labels: npt.ArrayLike) -> Compared:
-    """Which pictures `compare_all` compares, pair by pair.
-
-    >>> all_pairs(["b", "a", "b"]).mated
-    (array([0]), array([2]))
-    """
-    codes = people_of(labels).codes
-    order = np.argsort(codes, kind="stable")
-    first, second = (order[side] for side in np.triu_indices(len(order), 1))
-    return _by_kind(codes, first, second)
-
-
-def listed_pairs(labels: npt.ArrayLike, first: Rows, second: Rows) -> Compared:
-    """Which pictures `compare_pairs` compares, pair by pair."""
-    return _by_kind(people_of(labels).codes, first, second)
-
-
-def _by_kind(codes: Rows, first: Rows, second: Rows) -> Compared:
-    same = codes[first] == codes[second]
-    return Compared((first[same], second[same]), (first[~same], second[~same]))
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ def normalised_section(
     searches: tuple[Searches, Searches] | None,
     options: Options,
     notes: Sequence[str] = (),
+    watch: Watch = unwatched,
 ) -> Section:
     """Rates of normalised scores, each with its difference to that of the raw scores.
 
@@ -49,13 +50,14 @@ def normalised_section(
         searches: raw and normalised searches for the same probes, if there are any.
         options: targets, resamples and the seed.
         notes: sentences to begin with.
+        watch: told how far it is.
 
     Raises:
         InputError: too few people for any resample to count.
     """
     found: list[tuple[Difference, Interval | None, str]] = []
     if pairs is not None:
-        found += _of_pairs(*pairs, options)
+        found += _of_pairs(*pairs, options, watch)
     if searches is not None:
         found += _of_searches(*searches, options)
     rows = tuple(row for each in found for row in _rows(*each))
@@ -81,12 +83,12 @@ def searched_twice(
 
 
 def _of_pairs(
-    raw: Scores, normalised: Scores, options: Options
+    raw: Scores, normalised: Scores, options: Options, watch: Watch
 ) -> Iterator[tuple[Difference, Interval | None, str]]:
     targets = options.targets(raw.nonmated_count)
     main: Uncertainty = main_intervals(clusters_of(normalised), targets, wilson_of(normalised))
     for each in compare_scores(
-        normalised, raw, targets, replicates=options.replicates, seed=options.seed
+        normalised, raw, targets, replicates=options.replicates, seed=options.seed, watch=watch
     ):
         yield each, main.intervals[each.key], main.method
 

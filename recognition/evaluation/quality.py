@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from recognition.cohorts import Compared
+from recognition.comparisons.compared import Compared
 from recognition.comparisons.scores import Scores
 from recognition.errors import InputError
 from recognition.evaluation.groups import usual_target
@@ -33,6 +33,7 @@ from recognition.metrics.quality import (
     possible_gain,
 )
 from recognition.metrics.verification import threshold_at_fmr
+from recognition.progress import Watch, unwatched
 
 KEY, TITLE = "quality", "Would it help to discard pictures of low quality?"
 SHARES = (0.0, 0.05, 0.1, 0.2)
@@ -104,7 +105,11 @@ def column_quality(name: str, texts: npt.NDArray[np.str_]) -> Quality:
 
 
 def quality_section(
-    scores: Scores, compared: Compared, quality: Quality, options: Options
+    scores: Scores,
+    compared: Compared,
+    quality: Quality,
+    options: Options,
+    watch: Watch = unwatched,
 ) -> Section:
     """FNMR and FMR at a fixed threshold as comparisons of low quality are discarded.
 
@@ -118,6 +123,7 @@ def quality_section(
         compared: the pictures of each.
         quality: of the pictures.
         options: the FMRs, resamples and the seed.
+        watch: told how many resamples are done.
 
     Raises:
         InputError: no FMR that can be measured.
@@ -130,9 +136,16 @@ def quality_section(
     curve = error_versus_discard(scores, of_mated, of_nonmated, threshold)
     replicates = affordable(options.replicates, len(scores.mated))
     asked = np.concatenate([SHARES, GRID])
-    again = discard_resamples(
-        scores, of_mated, target, asked, replicates=replicates, seed=options.seed
-    )
+    with watch("resampling people", replicates) as advance:
+        again = discard_resamples(
+            scores,
+            of_mated,
+            target,
+            asked,
+            replicates=replicates,
+            seed=options.seed,
+            progress=advance,
+        )
     trials = mated_trials(scores)
     errors, mated = float(curve.missed[0]), float(curve.mated[0])
     places = curve.places(SHARES)

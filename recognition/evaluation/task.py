@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from recognition.cohorts import Compared, Normaliser, all_pairs, listed_pairs
+from recognition.cohorts import Normaliser
 from recognition.comparisons.all_pairs import tally_all
+from recognition.comparisons.compared import Compared, all_pairs, listed_pairs
 from recognition.comparisons.pairs import compare_all, compare_pairs
 from recognition.comparisons.scores import Scores
 from recognition.comparisons.tally import Tally
@@ -255,7 +256,7 @@ class Task:
             notes += [f"Searches: {note}" for note in about]
             if self.failures:
                 notes.append("Pictures that could not be embedded are left out of these searches")
-        return normalised_section(normaliser, pairs, searches, options, notes)
+        return normalised_section(normaliser, pairs, searches, options, notes, self.watch)
 
     def _normalised_pairs(
         self, scores: Scores | Tally, normaliser: Normaliser
@@ -289,7 +290,7 @@ class Task:
         """What discarding pictures of low quality does to the errors."""
         kept, compared, mask = self._pair_by_pair(scores)
         section = quality_section(
-            kept, compared, Quality(quality.name, quality.values[mask]), self.options
+            kept, compared, Quality(quality.name, quality.values[mask]), self.options, self.watch
         )
         notes = (self._sample_note,) if self.large else ()
         return replace(section, notes=(*notes, *section.notes))
@@ -331,6 +332,7 @@ class Task:
             options.targets(first.nonmated_count),
             replicates=options.replicates,
             seed=options.seed,
+            watch=self.watch,
         )
         notes = [
             (

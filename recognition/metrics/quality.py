@@ -31,6 +31,7 @@ from recognition.errors import InputError
 from recognition.metrics.means import resampled_totals
 from recognition.metrics.resampling import draw
 from recognition.metrics.verification import ROUNDING
+from recognition.progress import Advance
 
 PARTIAL = 0.2  # up to which discarding is of any use in practice
 TAIL = 4  # times the allowed false matches are looked through first
@@ -213,6 +214,7 @@ def discard_resamples(
     *,
     replicates: int = 1000,
     seed: int = 0,
+    progress: Advance | None = None,
 ) -> DiscardResamples:
     """The curve in resamples of the people: thresholds and the discarded are set anew in each.
 
@@ -232,6 +234,8 @@ def discard_resamples(
         curve = ErrorDiscard(*parts, parts[1], parts[1])
         means = mean_fnmr(curve), mean_fnmr(curve, 1.0), possible_gain(curve)
         found.append([*curve.fnmr[curve.places(shares)], *means])
+        if progress is not None:
+            progress(b + 1)
     columns = np.array(found)
     return DiscardResamples(columns[:, :-3], *columns[:, -3:].T)
 
