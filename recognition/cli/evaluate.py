@@ -14,14 +14,40 @@ def evaluate(
         Path | None,
         typer.Argument(
             help="Embeddings with labels and, if there are any, ids: .npz, .safetensors or "
-            ".parquet with columns of these names, or .npy beside a .csv of the same name."
+            ".parquet with columns of these names, or .npy beside a .csv of the same name. Or a "
+            "folder of MegaFace's feature files, PERSON/PICTURE_ALGORITHM.bin."
         ),
+    ] = None,
+    names: Annotated[
+        Path | None,
+        typer.Option(
+            "--list",
+            help="With a folder of MegaFace's features: the pictures to judge and who is on them, "
+            'JSON as its development kit has it, {"path": [...], "id": [...]}.',
+        ),
+    ] = None,
+    distractors: Annotated[
+        Path | None,
+        typer.Option(
+            help="Embeddings of strangers, a file or a folder as above: how often is a person found "
+            "first among 10, 100, ... all of them? (MegaFace's protocol.)"
+        ),
+    ] = None,
+    distractors_list: Annotated[
+        Path | None, typer.Option(help="As --list, for a folder of distractors.")
     ] = None,
     pairs: Annotated[
         Path | None,
         typer.Option(
             help="Judge these pairs only: LFW's pairs.txt, or CSV with the columns id1, id2 and, "
             "if wanted, mated and fold. Accuracy is measured with the file's own folds."
+        ),
+    ] = None,
+    blufr: Annotated[
+        Path | None,
+        typer.Option(
+            help="Judge embeddings of LFW by BLUFR's ten trials instead: blufr_lfw_config.mat. Ids "
+            "are LFW's file names. VR at FAR 0.1 % and DIR at FAR 1 %, mean less deviation."
         ),
     ] = None,
     scores: Annotated[
@@ -49,6 +75,36 @@ def evaluate(
             help="Class weights of the head, if these are the people it was trained on: the "
             ".classes.safetensors that compare writes, or .npz with weights and labels. Adds the "
             "angles of class weights, NC3 and NC4 to separability."
+        ),
+    ] = None,
+    quality: Annotated[
+        str | None,
+        typer.Option(
+            help="Would it help to discard poor pictures? A column of the file with a number for "
+            "each, higher is better, e.g. a detection score; or norm, the length of the embedding "
+            "before it is normalised."
+        ),
+    ] = None,
+    cohort: Annotated[
+        Path | None,
+        typer.Option(
+            help="Embeddings, by the same model, of people who are not evaluated: every score is "
+            "also counted from what a picture scores with them, and the section says whether that "
+            "helps. A few hundred pictures do."
+        ),
+    ] = None,
+    normalise: Annotated[
+        str | None,
+        typer.Option(
+            help="How, with --cohort: as (each picture against the cohort's pictures it is most "
+            "like), s (against all of them), as2, or, where one picture is enrolled and the other "
+            "searched for, z, t and zt.  [default: as]"
+        ),
+    ] = None,
+    cohort_top: Annotated[
+        int | None,
+        typer.Option(
+            min=2, help="How many of the cohort's pictures as and as2 look at.  [default: 300]"
         ),
     ] = None,
     fmr: Annotated[
@@ -103,9 +159,14 @@ def evaluate(
     \b
     recognition evaluate faces.npz
     recognition evaluate faces.npz --pairs pairs.txt
+    recognition evaluate lfw.npz --blufr blufr_lfw_config.mat
     recognition evaluate faces.npz --compare other.npz
     recognition evaluate faces.npz --group sex
     recognition evaluate training.npz --weights arcface-0.classes.safetensors
+    recognition evaluate faces.npz --distractors strangers.npz
+    recognition evaluate features/ --list facescrub.json --distractors megaface/
+    recognition evaluate faces.npz --quality norm
+    recognition evaluate faces.npz --cohort other_people.npz --normalise as
     recognition evaluate --scores scores.csv
     recognition evaluate --scores mated.txt --scores nonmated.txt
     """  # noqa: D301 \b keeps the lines apart
@@ -130,7 +191,15 @@ def evaluate(
             group,
             checkpoint,
             options,
-            weights,
+            weights=weights,
+            names=names,
+            distractors=distractors,
+            distractors_list=distractors_list,
+            blufr=blufr,
+            quality=quality,
+            cohort=cohort,
+            normalise=normalise,
+            cohort_top=cohort_top,
         )
         moment = datetime.now().strftime("%Y%m%d-%H%M%S")
         folder = Path("runs", f"{asked.name}-{moment}") if out is None else out

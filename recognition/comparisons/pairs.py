@@ -4,16 +4,16 @@ import numpy as np
 import numpy.typing as npt
 
 from recognition.comparisons.scores import Scores
-from recognition.embeddings import Floats, people_of, require_pairs, unit_rows
+from recognition.embeddings import Floats, as_scores, people_of, require_pairs, unit_rows
 from recognition.errors import InputError
 
 
 def compare_all(embeddings: npt.ArrayLike, labels: npt.ArrayLike) -> Scores:
     """cos(x_i, x_j) for all pairs i < j of N pictures: N (N - 1) / 2 comparisons.
 
-    Products are summed in float64 and kept as float32. That rounds away what the sums are off:
-    equal embeddings tie exactly, nothing leaves [-1, 1], and neither the order of the pictures
-    nor the tiles the work is cut into show in a score.
+    Products are summed in float64 and rounded by `as_scores`: equal embeddings tie exactly, nothing
+    leaves [-1, 1], and neither the order of the pictures nor the tiles the work is cut into show
+    in a score.
     Beside the result (12 bytes a pair) a tile of 32 MiB is in memory.
 
     Args:
@@ -79,13 +79,15 @@ def compare_pairs(
             "a picture is always like itself: leave such pairs out"
         )
     step = max(1, 2**21 // unit.shape[1])
-    cosines = np.concatenate(
-        [
-            np.einsum("ij,ij->i", unit[a], unit[b])
-            for a, b in (both[:, at : at + step] for at in range(0, both.shape[1], step))
-        ]
-        or [np.empty(0)]
-    ).astype(np.float32)
+    cosines = as_scores(
+        np.concatenate(
+            [
+                np.einsum("ij,ij->i", unit[a], unit[b])
+                for a, b in (both[:, at : at + step] for at in range(0, both.shape[1], step))
+            ]
+            or [np.empty(0)]
+        )
+    )
     persons = people.codes[both].astype(np.int32)
     mated = persons[0] == persons[1]
     return Scores(
@@ -115,7 +117,7 @@ def _compare_sorted(
     tile = tile or max(1, 2**22 // n)
     m = k = 0  # how many of each kind are written
     for top in range(0, n, tile):
-        cosines = (unit[top : top + tile] @ unit[top:].T).astype(np.float32)
+        cosines = as_scores(unit[top : top + tile] @ unit[top:].T)
         for i, row in enumerate(cosines, start=top):
             end = int(ends[i])
             same, other = row[i - top + 1 : end - top], row[end - top :]

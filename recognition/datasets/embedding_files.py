@@ -95,7 +95,7 @@ def read_embeddings(path: Path | str) -> EmbeddingFile:
         container = _OPEN[suffix](path)
         if suffix == ".npy" or (suffix == ".safetensors" and not _has(container, _LABELS)):
             container = _with_sidecar(path, container)
-        return _assemble(path, container)
+        return assemble(path, container)
 
 
 def _require_format(path: Path) -> str:
@@ -141,7 +141,7 @@ def _with_sidecar(path: Path, container: Container) -> Container:
     return Container({**container.arrays, **described}, load, dict.fromkeys(columns, sidecar))
 
 
-def _assemble(path: Path, container: Container) -> EmbeddingFile:
+def assemble(path: Path, container: Container) -> EmbeddingFile:
     arrays = container.arrays
     matrix = _the(path, container, _EMBEDDINGS)
     rows = _require_matrix(path, matrix, arrays[matrix])

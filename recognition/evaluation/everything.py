@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from recognition.cohorts import Normaliser
 from recognition.comparisons.scores import Scores
 from recognition.datasets.embedding_files import Failure
 from recognition.datasets.pair_lists import PairList
 from recognition.datasets.score_files import ScoreFile
 from recognition.datasets.weight_files import ClassWeights
+from recognition.evaluation.distractors import Distractors
 from recognition.evaluation.failures import (
     Lost,
     account_for,
@@ -19,6 +21,7 @@ from recognition.evaluation.failures import (
 from recognition.evaluation.findings import Findings
 from recognition.evaluation.options import Options
 from recognition.evaluation.parts import Parts
+from recognition.evaluation.quality import Quality
 from recognition.evaluation.task import Grouping, Task
 from recognition.progress import Watch, unwatched
 
@@ -35,6 +38,9 @@ def evaluate(
     checkpoint: Path | None = None,
     ids: npt.ArrayLike | None = None,
     weights: ClassWeights | None = None,
+    normaliser: Normaliser | None = None,
+    quality: Quality | None = None,
+    distractors: Distractors | None = None,
     watch: Watch = unwatched,
 ) -> Findings:
     """What embeddings are worth on the people they show, who must not have been in training.
@@ -60,6 +66,9 @@ def evaluate(
         ids: (N,) names of the pictures, for the lists of those to look at; their rows if None.
         weights: class weights of the head, where these are the people it was trained on: adds
             W-EC, W-Inter, NC3 and NC4 to separability.
+        normaliser: a cohort of other people to hold scores against; what that changes is a section.
+        quality: of each picture; what discarding the worst ones does is a section.
+        distractors: other people to be found among; how often that succeeds is a section.
         watch: told how far each stage is.
 
     Raises:
@@ -75,10 +84,19 @@ def evaluate(
         watch,
         ids=None if ids is None else np.asarray(ids).astype(str),
         weights=weights,
+        normaliser=normaliser,
+        quality=quality,
+        distractors=distractors,
     )
     task.check(other, grouping)
     scores = task.scores()
     sections = task.sections(scores)
+    if normaliser is not None:
+        sections.append(task.normalisation(scores, normaliser))
+    if distractors is not None:
+        sections.append(task.among(distractors))
+    if quality is not None:
+        sections.append(task.discarding(scores, quality))
     groups = task.groups(scores, grouping) if grouping is not None else None
     comparison = task.comparison(scores, np.asarray(other)) if other is not None else None
     return Findings(task.describe(scores), sections, groups, comparison)

@@ -75,7 +75,9 @@ from recognition.metrics.intervals import (
     verification_intervals,
     wilson,
 )
+from recognition.metrics.normalisation import Spread, normalise_scores, spread_of
 from recognition.metrics.proportions import clopper_pearson
+from recognition.metrics.quality import ErrorDiscard, error_versus_discard, mean_fnmr
 from recognition.metrics.retrieval import (
     RelevantRanks,
     mean_average_precision_at_r,
@@ -110,6 +112,7 @@ __all__ = [
     "DetectionCost",
     "EqualErrorRate",
     "ErrorCurve",
+    "ErrorDiscard",
     "ExpectedPerformance",
     "Failures",
     "FoldAccuracy",
@@ -124,6 +127,7 @@ __all__ = [
     "RelevantRanks",
     "Searches",
     "Selectivity",
+    "Spread",
     "TailResamples",
     "TallyIntervals",
     "Transfer",
@@ -144,6 +148,7 @@ __all__ = [
     "d_prime",
     "equal_error_rate",
     "error_curve",
+    "error_versus_discard",
     "expected_calibration_error",
     "expected_performance",
     "false_accept_rate",
@@ -163,9 +168,11 @@ __all__ = [
     "identification_intervals",
     "leave_one_out_angles",
     "mean_average_precision_at_r",
+    "mean_fnmr",
     "mean_interval",
     "min_cllr",
     "min_dcf",
+    "normalise_scores",
     "oscr_area",
     "oscr_curve",
     "partial_area",
@@ -178,6 +185,7 @@ __all__ = [
     "recall_at",
     "selectivity",
     "share_interval",
+    "spread_of",
     "tabulate",
     "tail_resamples",
     "tally_intervals",

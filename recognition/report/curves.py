@@ -60,6 +60,7 @@ def figures(results: Results) -> dict[str, Figure]:
             ("cmc.png", cmc_figure, "identification", "cmc"),
             ("oscr.png", oscr_figure, "identification", "oscr"),
             ("margins.png", margin_figure, "neighbours", "margins"),
+            ("quality.png", quality_figure, "quality", "discard"),
         )
         if _curve(results, section, curve)
     }
@@ -194,6 +195,31 @@ def cmc_figure(results: Results) -> Figure:
     else:
         panel.set_xticks(rank[:: 1 + len(rank) // 10])
     _percent_axis(panel)
+    return _with_legend(figure)
+
+
+def quality_figure(results: Results) -> Figure:
+    """Misses among what is left as comparisons of low quality are discarded, with two for scale."""
+    curve = _curve(results, "quality", "discard")
+    share, fnmr, low, high, ideal, chance = (
+        np.asarray(curve[key], np.float64)
+        for key in ("share", "fnmr", "low", "high", "ideal", "random")
+    )
+    figure, panel = _panel(
+        "pairs of one person discarded, worst quality first", "missed of the rest"
+    )
+    panel.fill_between(
+        share, low, high, step="post", color=FIRST, alpha=0.2, linewidth=0, label="95 % interval"
+    )
+    panel.step(share, fnmr, where="post", linewidth=1.6, **_style(results))
+    panel.step(share, chance, where="post", color="0.4", linestyle="--", linewidth=1.3,
+               label="random order")  # fmt: skip
+    panel.step(share, ideal, where="post", color="0.4", linestyle=":", linewidth=1.6,
+               label="ideal order")  # fmt: skip
+    panel.set_xlim(0, share[-1])
+    panel.set_ylim(0, 1.05 * max(fnmr.max(), min(high.max(), 2 * fnmr.max()), 1e-6))
+    panel.xaxis.set_major_formatter(PercentFormatter(1))
+    panel.yaxis.set_major_formatter(PercentFormatter(1))
     return _with_legend(figure)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recognition.comparisons.product import guard
-from recognition.embeddings import Floats, People, people_of, require_pairs, unit_rows
+from recognition.embeddings import Floats, People, as_scores, people_of, require_pairs, unit_rows
 from recognition.errors import InputError
 from recognition.metrics.neighbourhood import Neighbourhood, Places, Singles
 from recognition.progress import Watch, unwatched
@@ -138,12 +138,12 @@ class _Task(NamedTuple):
 
     def _scored(self, one: Places, other: Places) -> Singles:
         """(M,) x_i · y_j of pairs of rows, as in `score_blocks`."""
-        found = np.empty(len(one), np.float32)
+        found = np.empty(len(one))
         step = max(1, NUMBERS // self.unit.shape[1])
         for start in range(0, len(one), step):
             part = slice(start, start + step)
             found[part] = np.einsum("ij,ij->i", self.unit[one[part]], self.unit[other[part]])
-        return found
+        return as_scores(found)
 
     def in_full(self, rows: Places, best: _Best) -> None:
         """Fill rows by all their scores."""

@@ -358,3 +358,92 @@ def test_help_tells_a_newcomer_what_to_give_it() -> None:
     shown = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
     for word in ("faces.npz", "--pairs", "--scores", "--compare", "--group", "--json"):
         assert word in shown
+
+
+def test_a_cohort_shows_what_normalised_scores_change(faces: Path, tmp_path: Path) -> None:
+    embeddings, labels, _, _ = people(seed=3)
+    other = tmp_path / "other.npz"
+    np.savez(other, embeddings=embeddings, labels=np.char.add("other ", labels))
+    only = ["--only", "verification", "--only", "identification", *FAST]
+    result = run(faces, "--cohort", other, "--normalise", "s", "--out", tmp_path / "run", *only)
+    assert result.exit_code == 0, result.output
+    found = rows(results(tmp_path / "run"))
+    assert found["normalised:eer"]["counts"]["raw"] == found["eer"]["value"]
+    assert "minus raw" in result.stdout
+    again = run(faces, "--cohort", faces, "--out", tmp_path / "again", *only)
+    assert again.exit_code == 2
+    assert "12 of its 12 people are evaluated too: 'p00'" in again.stderr
+    alone = run(faces, "--normalise", "s", "--out", tmp_path / "again", *only)
+    assert alone.exit_code == 2
+    assert "go with --cohort" in alone.stderr
+    wrong = run(faces, "--cohort", other, "--normalise", "q", "--out", tmp_path / "again", *only)
+    assert wrong.exit_code == 2
+    assert "among as" in wrong.stderr
+
+
+def test_quality_is_a_column_or_the_norm(faces: Path, tmp_path: Path) -> None:
+    only = ["--only", "verification", *FAST]
+    out = tmp_path / "run"
+    result = run(faces, "--quality", "norm", "--out", out, *only)
+    assert result.exit_code == 0, result.output
+    assert (out / "quality.png").stat().st_size > 10_000
+    assert "the length of the embedding" in result.stdout
+    unknown = run(faces, "--quality", "sharpness", "--out", tmp_path / "no", *only)
+    assert unknown.exit_code == 2
+    assert "--quality: expected a column" in unknown.stderr
+    words = run(faces, "--quality", "sex", "--out", tmp_path / "no", *only)
+    assert words.exit_code == 2
+    assert "row 0 has 'f'" in words.stderr
+
+
+def test_blufr_judges_by_its_own_trials(tmp_path: Path) -> None:
+    from scipy.io import savemat
+
+    embeddings, labels, ids, _ = people()
+    np.savez(tmp_path / "lfw.npz", embeddings=embeddings, labels=labels, ids=ids)
+    cells = np.empty((2, 1), object)
+    parts = {name: cells.copy() for name in ("testIndex", "galIndex", "probIndex")}
+    for trial in range(2):
+        gallery = np.arange(4) * 6 + 1 + trial
+        parts["testIndex"][trial, 0] = np.arange(1.0, 73)
+        parts["galIndex"][trial, 0] = gallery
+        parts["probIndex"][trial, 0] = np.setdiff1d(np.arange(1, 73), gallery)
+    names = np.array([Path(each).name for each in ids], object).reshape(-1, 1)
+    numbers = np.repeat(np.arange(1, 13), 6).reshape(-1, 1)
+    savemat(tmp_path / "blufr.mat", {"imageList": names, "labels": numbers, **parts})
+    given = [tmp_path / "lfw.npz", "--blufr", tmp_path / "blufr.mat"]
+    result = run(*given, "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    assert rows(results(tmp_path / "run"))["blufr:vr"]["counts"]["trials"] == 2
+    assert "mean - sd" in result.stdout
+    refused = run(*given, "--fmr", 0.01, "--out", tmp_path / "no")
+    assert refused.exit_code == 2
+    assert "--blufr: expected no other option" in refused.stderr
+
+
+def test_a_folder_of_megafaces_features_is_judged_among_distractors(tmp_path: Path) -> None:
+    embeddings, labels, ids, _ = people()
+    header = np.array([16, 1, 4, 5], "<i4").tobytes()
+    for row, name in zip(embeddings, ids.tolist(), strict=True):
+        path = tmp_path / "features" / f"{name}_net.bin"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(header + row.astype("<f4").tobytes())
+    names = tmp_path / "list.json"
+    names.write_text(json.dumps({"path": ids.tolist(), "id": labels.tolist()}))
+    strangers = np.random.default_rng(1).normal(size=(50, 16))
+    np.savez(tmp_path / "strangers.npz", embeddings=strangers, labels=np.arange(50))
+    given = [tmp_path / "features", "--distractors", tmp_path / "strangers.npz", *FAST]
+    only = ["--only", "retrieval"]
+    result = run(*given, "--list", names, "--out", tmp_path / "run", *only)
+    assert result.exit_code == 0, result.output
+    found = rows(results(tmp_path / "run"))
+    assert found["distractors:rank1@n=50"]["counts"]["queries"] == 12 * 6 * 5
+    plain = run(*given, "--out", tmp_path / "plain", *only)
+    assert plain.exit_code == 0, plain.output
+    assert (
+        rows(results(tmp_path / "plain"))["distractors:rank1@n=10"]
+        == (found["distractors:rank1@n=10"])
+    )
+    astray = run(*given, "--distractors-list", names, "--out", tmp_path / "no")
+    assert astray.exit_code == 2
+    assert "--distractors-list: expected it beside a folder" in astray.stderr

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
-from recognition.embeddings import unit_rows
+from recognition.embeddings import as_scores, unit_rows
 from recognition.errors import InputError
 from recognition.metrics.retrieval import precision_at_1
 from recognition.search import blocks, find_neighbours, neighbourhood, rank_relevant
@@ -26,7 +26,7 @@ def some(seed, pictures=40, people=6, values=3):
 def brute(rows, labels, k):
     """By all scores, canonical ones, equal ones in order of rows."""
     unit = unit_rows(rows)
-    scores = (unit @ unit.T).astype(np.float32)
+    scores = as_scores(unit @ unit.T)
     neighbours, kept, own, impostor, place = [], [], [], [], []
     for i in range(len(rows)):
         others = [j for j in range(len(rows)) if j != i]
