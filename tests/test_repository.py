@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 SOURCES = sorted([*ROOT.glob("margin_losses/**/*.py"), *ROOT.glob("recognition/**/*.py")])
 PACKAGES = ["margin_losses", "margin_losses.article", "recognition", "recognition.metrics"]
+PACKAGES += ["recognition.metrics.separability", "recognition.search"]
 
 
 @pytest.mark.parametrize("name", PACKAGES)

@@ -101,7 +101,7 @@ def compare(
 ) -> None:
     """Train one backbone with each head and score every one on people never seen in training.
 
-    Prints three tables and writes a run folder: results.json, table.md, scores.png, det.png, the
+    Prints four tables and writes a run folder: results.json, table.md, scores.png, det.png, the
     weights of every head, and a log.
 
     \b

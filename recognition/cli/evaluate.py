@@ -14,8 +14,27 @@ def evaluate(
         Path | None,
         typer.Argument(
             help="Embeddings with labels and, if there are any, ids: .npz, .safetensors or "
-            ".parquet with columns of these names, or .npy beside a .csv of the same name."
+            ".parquet with columns of these names, or .npy beside a .csv of the same name. Or a "
+            "folder of MegaFace's feature files, PERSON/PICTURE_ALGORITHM.bin."
         ),
+    ] = None,
+    names: Annotated[
+        Path | None,
+        typer.Option(
+            "--list",
+            help="With a folder of MegaFace's features: the pictures to judge and who is on them, "
+            'JSON as its development kit has it, {"path": [...], "id": [...]}.',
+        ),
+    ] = None,
+    distractors: Annotated[
+        Path | None,
+        typer.Option(
+            help="Embeddings of strangers, a file or a folder as above: how often is a person found "
+            "first among 10, 100, ... all of them? (MegaFace's protocol.)"
+        ),
+    ] = None,
+    distractors_list: Annotated[
+        Path | None, typer.Option(help="As --list, for a folder of distractors.")
     ] = None,
     pairs: Annotated[
         Path | None,
@@ -24,6 +43,13 @@ def evaluate(
             "if wanted, mated and fold. Accuracy is measured with the file's own folds. Or a .bin "
             "of insightface: the embeddings are those of its pictures, in its order, without "
             "ids, and labels are not needed."
+        ),
+    ] = None,
+    blufr: Annotated[
+        Path | None,
+        typer.Option(
+            help="Judge embeddings of LFW by BLUFR's ten trials instead: blufr_lfw_config.mat. Ids "
+            "are LFW's file names. VR at FAR 0.1 % and DIR at FAR 1 %, mean less deviation."
         ),
     ] = None,
     scores: Annotated[
@@ -52,6 +78,44 @@ def evaluate(
             "in a list like LFW's people.txt; of some of its folds with people.txt:1-3."
         ),
     ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="Class weights of the head, if these are the people it was trained on: the "
+            ".classes.safetensors that compare writes, or .npz with weights and labels. Adds the "
+            "angles of class weights, NC3 and NC4 to separability."
+        ),
+    ] = None,
+    quality: Annotated[
+        str | None,
+        typer.Option(
+            help="Would it help to discard poor pictures? A column of the file with a number for "
+            "each, higher is better, e.g. a detection score; or norm, the length of the embedding "
+            "before it is normalised."
+        ),
+    ] = None,
+    cohort: Annotated[
+        Path | None,
+        typer.Option(
+            help="Embeddings, by the same model, of people who are not evaluated: every score is "
+            "also counted from what a picture scores with them, and the section says whether that "
+            "helps. A few hundred pictures do."
+        ),
+    ] = None,
+    normalise: Annotated[
+        str | None,
+        typer.Option(
+            help="How, with --cohort: as (each picture against the cohort's pictures it is most "
+            "like), s (against all of them), as2, or, where one picture is enrolled and the other "
+            "searched for, z, t and zt.  [default: as]"
+        ),
+    ] = None,
+    cohort_top: Annotated[
+        int | None,
+        typer.Option(
+            min=2, help="How many of the cohort's pictures as and as2 look at.  [default: 300]"
+        ),
+    ] = None,
     fmr: Annotated[
         list[float] | None,
         typer.Option(
@@ -71,7 +135,7 @@ def evaluate(
         list[str] | None,
         typer.Option(
             help="A part to do, instead of all: verification, identification, retrieval, "
-            "thresholds or calibration; repeatable."
+            "thresholds, calibration, separability or neighbours; repeatable."
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the resampling and of who is enrolled.")] = 0,
@@ -95,7 +159,8 @@ def evaluate(
     """Say what embeddings are worth on people never seen in training, with 95 % intervals.
 
     Verification over all pairs, identification of people who are enrolled and rejection of those
-    who are not, retrieval, thresholds and how they carry over to other people, calibration.
+    who are not, retrieval, thresholds and how they carry over to other people, calibration,
+    separability of the features, and nearest neighbours with labels that should be looked at.
     Pictures that could not be embedded (NaN or all zeros) count as failures.
 
     Prints tables and writes a run folder: results.json, table.md and figures.
@@ -104,8 +169,14 @@ def evaluate(
     recognition evaluate faces.npz
     recognition evaluate faces.npz --pairs pairs.txt
     recognition evaluate faces.npz --pairs lfw.bin
+    recognition evaluate lfw.npz --blufr blufr_lfw_config.mat
     recognition evaluate faces.npz --compare other.npz
     recognition evaluate faces.npz --group sex
+    recognition evaluate training.npz --weights arcface-0.classes.safetensors
+    recognition evaluate faces.npz --distractors strangers.npz
+    recognition evaluate features/ --list facescrub.json --distractors megaface/
+    recognition evaluate faces.npz --quality norm
+    recognition evaluate faces.npz --cohort other_people.npz --normalise as
     recognition evaluate --scores scores.csv
     recognition evaluate --scores mated.txt --scores nonmated.txt
     """  # noqa: D301 \b keeps the lines apart
@@ -130,7 +201,16 @@ def evaluate(
             group,
             checkpoint,
             options,
-            people,
+            people=people,
+            weights=weights,
+            names=names,
+            distractors=distractors,
+            distractors_list=distractors_list,
+            blufr=blufr,
+            quality=quality,
+            cohort=cohort,
+            normalise=normalise,
+            cohort_top=cohort_top,
         )
         moment = datetime.now().strftime("%Y%m%d-%H%M%S")
         folder = Path("runs", f"{asked.name}-{moment}") if out is None else out

@@ -13,16 +13,24 @@ import numpy.typing as npt
 import typer
 
 from recognition.cli.console import bar, command_line, show_tables
+from recognition.cohorts import Normaliser
+from recognition.datasets.blufr import read_blufr
 from recognition.datasets.choosing import of_people
 from recognition.datasets.embedding_files import EmbeddingFile, read_embeddings
+from recognition.datasets.megaface import read_features
 from recognition.datasets.pair_lists import PairList, read_pairs
 from recognition.datasets.people_lists import read_chosen
 from recognition.datasets.score_files import read_scores
+from recognition.datasets.weight_files import read_weights
 from recognition.errors import InputError
+from recognition.evaluation.blufr import evaluate_blufr
+from recognition.evaluation.distractors import Distractors
 from recognition.evaluation.everything import evaluate, evaluate_scores
 from recognition.evaluation.findings import Findings
 from recognition.evaluation.options import Options
+from recognition.evaluation.quality import Quality, column_quality, norm_quality
 from recognition.evaluation.task import Grouping
+from recognition.metrics.normalisation import TOP, known_method
 from recognition.report.curves import save_curves
 from recognition.report.run_folder import check_free, run_folder
 from recognition.report.sheet import headline, markdown, notes, summary, tables
@@ -44,6 +52,15 @@ class Asked:
     checkpoint: Path | None
     options: Options
     people: str | None = None
+    names: Path | None = None
+    distractors: Path | None = None
+    distractors_list: Path | None = None
+    blufr: Path | None = None
+    quality: str | None = None
+    cohort: Path | None = None
+    normalise: str | None = None
+    cohort_top: int | None = None
+    weights: Path | None = None
 
     def __post_init__(self) -> None:
         if (self.embeddings is None) == (not self.scores):
@@ -62,25 +79,64 @@ class Asked:
             "--group": self.group,
             "--checkpoint": self.checkpoint,
             "--people": self.people,
+            "--weights": self.weights,
+            "--cohort": self.cohort,
+            "--quality": self.quality,
+            "--distractors": self.distractors,
+            "--blufr": self.blufr,
         }
+        for option, path, names in (
+            ("--list", self.embeddings, self.names),
+            ("--distractors-list", self.distractors, self.distractors_list),
+        ):
+            if names is not None and (path is None or not path.is_dir()):
+                raise InputError(
+                    f"{option}: expected it beside a folder of MegaFace's feature files, got "
+                    f"{path or 'none'}; a file of embeddings has its own labels"
+                )
         given = [name for name, value in of_embeddings.items() if value is not None]
+        if self.blufr is not None and (len(given) > 1 or not self._judged_as_usual):
+            raise InputError(
+                "--blufr: expected no other option of what to judge, which its protocol fixes, got "
+                f"{', '.join(name for name in given if name != '--blufr') or 'rates or parts'} "
+                "too; evaluate once with and once without it"
+            )
         if self.scores and given:
             raise InputError(f"{', '.join(given)} goes with embeddings, not with --scores")
         if self.distances and not self.scores:
             raise InputError("--distances goes with --scores")
         if self.pairs is not None and self.people is not None:
             raise InputError("--people chooses among all pictures; leave it out beside --pairs")
-        by_person = [name for name in given if name in ("--compare", "--group")]
+        by_person = [name for name in given if name not in ("--pairs", "--checkpoint")]
         if self.anonymous and by_person:
             raise InputError(
                 f"{', '.join(by_person)} is judged by person, and a .bin does not know the people; "
                 "write its pairs into a CSV and labels into the file of embeddings"
             )
+        if self.weights is not None and (
+            self.pairs is not None or "separability" not in self.options.parts
+        ):
+            raise InputError(
+                "--weights adds to separability, which is of all pictures; leave out --pairs, and "
+                "name --only separability if parts are named"
+            )
+        if self.cohort is None and (self.normalise or self.cohort_top):
+            raise InputError("--normalise and --cohort-top go with --cohort")
+        known_method(self.normalise or "as")
 
     @property
     def anonymous(self) -> bool:
         """Whether only the pairs, those of a .bin, know which pictures show one person."""
         return self.pairs is not None and self.pairs.suffix.lower() == ".bin"
+
+    @property
+    def _judged_as_usual(self) -> bool:
+        """Whether no rates, thresholds or parts were asked for."""
+        asked, usual = self.options, Options()
+        return all(
+            tuple(getattr(asked, name)) == tuple(getattr(usual, name))
+            for name in ("fmr", "fpir", "thresholds", "parts")
+        )
 
     @property
     def source(self) -> str:
@@ -152,8 +208,11 @@ def _of_scores(asked: Asked) -> Findings:
 def _of_embeddings(asked: Asked) -> Findings:
     if asked.embeddings is None:
         raise InputError("expected a file of embeddings")
-    table = read_embeddings(asked.embeddings, labelled=not asked.anonymous)
+    table = _read(asked.embeddings, asked.names, labelled=not asked.anonymous)
     _name_failures(table)
+    weights = read_weights(asked.weights) if asked.weights is not None else None
+    if asked.blufr is not None:
+        return evaluate_blufr(table, read_blufr(asked.blufr), watch=bar)
     other: npt.NDArray[Any] | None = None
     left_out: list[str] = []
     if asked.compare is not None:
@@ -167,6 +226,19 @@ def _of_embeddings(asked: Asked) -> Findings:
             other = other[places[places < len(table)]]
         table = table.at(places)
         left_out += said
+    cohort = None
+    if asked.cohort is not None:
+        others = _read(asked.cohort)
+        cohort = Normaliser.of(
+            others.embeddings,
+            others.labels,
+            asked.normalise or "as",
+            top=asked.cohort_top or TOP,
+        )
+    distractors = None
+    if asked.distractors is not None:
+        strangers = _read(asked.distractors, asked.distractors_list)
+        distractors = Distractors(strangers.embeddings, strangers.labels, len(strangers.failures))
     findings = evaluate(
         table.embeddings,
         table.labels,
@@ -176,11 +248,23 @@ def _of_embeddings(asked: Asked) -> Findings:
         grouping=_grouping(asked, table),
         failures=table.failures,
         checkpoint=asked.checkpoint,
+        ids=table.ids,
+        weights=weights,
+        distractors=distractors,
+        normaliser=cohort,
+        quality=_quality(asked, table),
         watch=bar,
     )
     if left_out:
         findings.input["notes"].extend(left_out)
     return findings
+
+
+def _read(path: Path, names: Path | None = None, *, labelled: bool = True) -> EmbeddingFile:
+    """A file of embeddings, or a folder of MegaFace's features."""
+    if path.is_dir():
+        return read_features(path, names, watch=bar)
+    return read_embeddings(path, labelled=labelled)
 
 
 def _name_failures(table: EmbeddingFile) -> None:
@@ -200,12 +284,25 @@ def _pairs(asked: Asked, table: EmbeddingFile) -> PairList | None:
 def _grouping(asked: Asked, table: EmbeddingFile) -> Grouping | None:
     if asked.group is None:
         return None
-    if asked.group not in table.columns:
+    return Grouping(asked.group, _column(asked, table, "--group", asked.group))
+
+
+def _quality(asked: Asked, table: EmbeddingFile) -> Quality | None:
+    """A column, or the length of the embeddings unless the file has a column named norm."""
+    if asked.quality is None:
+        return None
+    if asked.quality == "norm" and "norm" not in table.columns:
+        return norm_quality(table.embeddings)
+    return column_quality(asked.quality, _column(asked, table, "--quality", asked.quality))
+
+
+def _column(asked: Asked, table: EmbeddingFile, option: str, name: str) -> npt.NDArray[np.str_]:
+    if name not in table.columns:
         known = ", ".join(table.columns) or "none"
         raise InputError(
-            f"--group: expected a column of {asked.source}, not {asked.group!r}; it has: {known}"
+            f"{option}: expected a column of {asked.source}, not {name!r}; it has: {known}"
         )
-    return Grouping(asked.group, table.columns[asked.group])
+    return table.columns[name]
 
 
 def _aligned(table: EmbeddingFile, path: Path) -> tuple[EmbeddingFile, npt.NDArray[Any], list[str]]:

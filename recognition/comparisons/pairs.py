@@ -4,16 +4,16 @@ import numpy as np
 import numpy.typing as npt
 
 from recognition.comparisons.scores import ScoreLists, Scores
-from recognition.embeddings import Floats, people_of, unit_rows
+from recognition.embeddings import Floats, as_scores, people_of, require_pairs, unit_rows
 from recognition.errors import InputError
 
 
 def compare_all(embeddings: npt.ArrayLike, labels: npt.ArrayLike) -> Scores:
     """cos(x_i, x_j) for all pairs i < j of N pictures: N (N - 1) / 2 comparisons.
 
-    Products are summed in float64 and kept as float32. That rounds away what the sums are off:
-    equal embeddings tie exactly, nothing leaves [-1, 1], and neither the order of the pictures
-    nor the tiles the work is cut into show in a score.
+    Products are summed in float64 and rounded by `as_scores`: equal embeddings tie exactly, nothing
+    leaves [-1, 1], and neither the order of the pictures nor the tiles the work is cut into show
+    in a score.
     Beside the result (12 bytes a pair) a tile of 32 MiB is in memory.
 
     Args:
@@ -31,11 +31,7 @@ def compare_all(embeddings: npt.ArrayLike, labels: npt.ArrayLike) -> Scores:
     """
     unit = unit_rows(embeddings)
     people = people_of(labels, len(unit))
-    if len(people.names) < 2 or people.pictures.max() < 2:
-        raise InputError(
-            "expected at least 2 people, one of them with 2 pictures, but got "
-            f"{len(people.names)} people with at most {people.pictures.max()}; add pictures"
-        )
+    require_pairs(people)
     order = np.argsort(people.codes, kind="stable")
     return _compare_sorted(unit[order], people.codes[order], people.pictures)
 
@@ -137,14 +133,11 @@ def _rows(
 def _cosines(unit: Floats, both: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
     """The cosine of each pair (2, M), a block at a time."""
     step = max(1, 2**21 // unit.shape[1])
-    cosines: npt.NDArray[np.float32] = np.concatenate(
-        [
-            np.einsum("ij,ij->i", unit[a], unit[b])
-            for a, b in (both[:, at : at + step] for at in range(0, both.shape[1], step))
-        ]
-        or [np.empty(0)]
-    ).astype(np.float32)
-    return cosines
+    parts = [
+        as_scores(np.einsum("ij,ij->i", unit[a], unit[b]))
+        for a, b in (both[:, at : at + step] for at in range(0, both.shape[1], step))
+    ]
+    return np.concatenate(parts or [np.empty(0, np.float32)])
 
 
 def _compare_sorted(
@@ -165,7 +158,7 @@ def _compare_sorted(
     tile = tile or max(1, 2**22 // n)
     m = k = 0  # how many of each kind are written
     for top in range(0, n, tile):
-        cosines = (unit[top : top + tile] @ unit[top:].T).astype(np.float32)
+        cosines = as_scores(unit[top : top + tile] @ unit[top:].T)
         for i, row in enumerate(cosines, start=top):
             end = int(ends[i])
             same, other = row[i - top + 1 : end - top], row[end - top :]

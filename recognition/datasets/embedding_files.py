@@ -119,7 +119,7 @@ def read_embeddings(path: Path | str, *, labelled: bool = True) -> EmbeddingFile
         lacking = suffix == ".npy" or (suffix == ".safetensors" and not _has(container, _LABELS))
         if lacking and (labelled or path.with_suffix(".csv").exists()):
             container = _with_sidecar(path, container, labelled=labelled)
-        return _assemble(path, container, labelled=labelled)
+        return assemble(path, container, labelled=labelled)
 
 
 def _require_format(path: Path) -> str:
@@ -165,7 +165,7 @@ def _with_sidecar(path: Path, container: Container, *, labelled: bool) -> Contai
     return Container({**container.arrays, **described}, load, dict.fromkeys(columns, sidecar))
 
 
-def _assemble(path: Path, container: Container, *, labelled: bool) -> EmbeddingFile:
+def assemble(path: Path, container: Container, *, labelled: bool = True) -> EmbeddingFile:
     arrays = container.arrays
     matrix = _the(path, container, _EMBEDDINGS)
     rows = _require_matrix(path, matrix, arrays[matrix])

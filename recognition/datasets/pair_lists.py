@@ -129,9 +129,7 @@ def read_pairs(
         is_lfw = _is_lfw(path)
         named = _read_lfw(path) if is_lfw else _read_csv(path)
         index = (
-            _lfw_index(known)
-            if is_lfw
-            else _Index.of((name, row) for row, name in enumerate(known))
+            lfw_index(known) if is_lfw else _Index.of((name, row) for row, name in enumerate(known))
         )
         first, second = _resolve(path, named, index)
     mated: Bools = person[first] == person[second]
@@ -288,7 +286,7 @@ class _Index(NamedTuple):
         return index
 
 
-def _lfw_index(ids: Sequence[str]) -> _Index:
+def lfw_index(ids: Sequence[str]) -> _Index:
     """What LFW's name of a picture may mean: a file of that name, or else one in a folder."""
     paths = [PurePosixPath(text.replace("\\", "/")) for text in ids]
     files = _Index.of((name, row) for row, p in enumerate(paths) for name in (p.name, p.stem))

@@ -7,13 +7,12 @@ one. A payload is `<IfQQ`: flag, label, id, id2; then `flag` labels in float32, 
 Source: dmlc-core, include/dmlc/recordio.h; MXNet, python/mxnet/recordio.py.
 """
 
-import os
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -49,14 +48,14 @@ class Records:
         keys: (N,) of the records, ascending.
         offsets: (N,) where each begins.
         size: of the file, in bytes.
-        file: its descriptor.
+        file: opened, for reading by one thread.
     """
 
     path: Path
     keys: Places
     offsets: Places
     size: int
-    file: int
+    file: BinaryIO
 
     def place(self, key: int) -> int | None:
         """Which record has this key."""
@@ -114,7 +113,7 @@ class Records:
 
     def _bytes(self, place: int, offset: int, length: int) -> bytes:
         try:
-            raw = os.pread(self.file, length, offset)
+            raw = _at(self.file, length, offset)
         except OSError as error:
             raise InputError(self._broken(place, reason(error))) from error
         if len(raw) != length:
@@ -145,9 +144,14 @@ def open_records(path: Path, progress: Progress = None) -> Iterator[Records]:
             keys, offsets = (
                 _read_index(index, path, size)
                 if index.exists()
-                else _walk(path, file.fileno(), size, progress)
+                else _walk(path, file, size, progress)
             )
-        yield Records(path, keys, offsets, size, file.fileno())
+        yield Records(path, keys, offsets, size, file)
+
+
+def _at(file: BinaryIO, length: int, offset: int) -> bytes:
+    file.seek(offset)
+    return file.read(length)
 
 
 def _flag(payload: bytes) -> int:
@@ -197,12 +201,12 @@ def _read_index(index: Path, path: Path, size: int) -> tuple[Places, Places]:
     return keys, offsets
 
 
-def _walk(path: Path, file: int, size: int, progress: Progress) -> tuple[Places, Places]:
+def _walk(path: Path, file: BinaryIO, size: int, progress: Progress) -> tuple[Places, Places]:
     """The records one after the other, numbered from 0."""
     starts: list[int] = []
     at, parts = 0, 0
     while at < size:
-        head = os.pread(file, 8, at)
+        head = _at(file, 8, at)
         word = int.from_bytes(head[4:], "little")
         part, length = word >> 29, word & _LENGTH
         follows = part in ((MIDDLE, END) if parts else (WHOLE, BEGIN))

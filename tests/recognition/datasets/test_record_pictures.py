@@ -244,7 +244,7 @@ def test_a_disk_that_fails_is_said(tmp_path: Path, monkeypatch: Any) -> None:
     def fail(*_: int) -> bytes:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("os.pread", fail)
+    monkeypatch.setattr("recognition.datasets.record_io._at", fail)
     with pytest.raises(InputError, match="record 0 at byte 0, but Input/output error"):
         read_records(path)
 
