@@ -50,21 +50,22 @@ class Sieve:
         self._keys = _ordered(self._edges).astype(np.int64) << 32
 
     def sift(self, tile: Singles, marks: Marks) -> Find:
-        """Count what is sure, and find what is not; `marks` is as large as the tile, for scratch.
+        """Count what is sure, and find what is not; `marks` (3, tile.size) are for scratch.
 
         Memory that is there already spares the time that fresh pages take, which is as long as
         comparing.
         """
-        flat, above = tile.reshape(-1), marks.reshape(-1)
+        flat, (above, beyond, doubt) = tile.reshape(-1), marks
         sure = np.zeros(len(self.thresholds), np.int64)
-        rest, near = len(self.thresholds), None
+        rest = len(self.thresholds)
+        doubt[:] = False
         np.greater_equal(flat, self._low[rest - 1] if rest else self._edge, out=above)
         while rest and np.count_nonzero(above) > FEW * len(flat):  # from the lowest upwards
             rest -= 1
-            beyond = flat >= self._high[rest]
+            np.greater_equal(flat, self._high[rest], out=beyond)
             sure[rest] = np.count_nonzero(beyond)
             beyond ^= above
-            near = beyond if near is None else np.logical_or(near, beyond, out=near)
+            doubt |= beyond
             np.greater_equal(flat, self._low[rest - 1] if rest else self._edge, out=above)
         places = np.flatnonzero(above)
         if rest:
@@ -74,8 +75,8 @@ class Sieve:
             sure[:rest] = (len(keys) - at[1::2])[::-1]
             doubtful = [keys[i:j] for i, j in zip(at[:-1:2], at[1::2], strict=True)]
             places = np.concatenate([*doubtful, keys[at[-1] :]]) & 0xFFFFFFFF
-        if near is not None:
-            places = np.concatenate([np.flatnonzero(near), places])
+        if rest < len(self.thresholds):
+            places = np.concatenate([np.flatnonzero(doubt), places])
         return Find(sure, places, flat[places])
 
     def decide(self, find: Find, scores: Singles) -> tuple[Counts, Marks]:
@@ -121,8 +122,8 @@ class CoarseSieve(Sieve):
 
     def sift(self, tile: Halves, marks: Marks) -> Find:  # type: ignore[override]
         """Find what may reach the floor."""
-        flat, above = tile.reshape(-1), marks.reshape(-1)
-        places = np.flatnonzero(np.greater_equal(flat, self._bits, out=above))
+        flat = tile.reshape(-1)
+        places = np.flatnonzero(np.greater_equal(flat, self._bits, out=marks[0]))
         return Find(np.zeros(0, np.int64), places, singles_of(flat[places]))
 
 

@@ -65,7 +65,7 @@ class Scratch(threading.local):
 
     def __init__(self, cells: int, tile: int) -> None:
         self.block = np.empty(cells, np.float32)
-        self.marks = np.empty(tile, np.bool_)
+        self.marks = np.empty((3, tile), np.bool_)
 
     def room(self, coarse: bool, height: int, width: int) -> npt.NDArray[Any]:
         """A block of products."""
@@ -184,7 +184,7 @@ class Walk:
         finds = []
         for top in range(0, height, step):
             tile = block[top : top + step]
-            find = sieve.sift(tile, self._scratch.marks[: tile.size])
+            find = sieve.sift(tile, self._scratch.marks[:, : tile.size])
             finds.append(find._replace(places=find.places + top * width))
         sure, places, products = zip(*finds, strict=True)
         return Find(np.sum(sure, axis=0), np.concatenate(places), np.concatenate(products))

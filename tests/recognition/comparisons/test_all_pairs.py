@@ -276,7 +276,7 @@ def test_a_sieve_finds_whatever_is_in_doubt(seed, count, floor):
     hidden = random.random(4000) < 0.1
     products[hidden] = np.nan
     sieve = Sieve(where, floor, limit)
-    find = sieve.sift(products.reshape(40, 100), np.ones((40, 100), bool))
+    find = sieve.sift(products.reshape(40, 100), np.ones((3, 4000), bool))
     counts, high = sieve.decide(find, scores[find.places])
     kept = scores[~hidden]
     assert counts.tolist() == [int((kept >= t).sum()) for t in where]
@@ -391,7 +391,7 @@ def test_a_coarse_sieve_finds_whatever_may_reach_the_floor(seed, floor):
     assert CoarseSieve.serves(floor, limit)
     sieve = CoarseSieve(floor, limit)
     products[random.random(4000) < 0.1] = sieve.hidden
-    find = sieve.sift(products.reshape(40, 100), np.ones((40, 100), bool))
+    find = sieve.sift(products.reshape(40, 100), np.ones((3, 4000), bool))
     np.testing.assert_array_equal(find.products, singles_of(products[find.places]))
     counts, high = sieve.decide(find, scores[find.places])
     assert high.all()
