@@ -11,60 +11,85 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from recognition.cohorts import Normaliser
     from recognition.comparisons import ScoreLists, Scores, compare_all
     from recognition.comparisons.all_pairs import tally_all
     from recognition.comparisons.tally import Tally
+    from recognition.datasets.blufr import read_blufr
     from recognition.datasets.drawn import draw_faces
     from recognition.datasets.embedding_files import read_embeddings
     from recognition.datasets.folder import read_folder
     from recognition.datasets.ijb import Ijb, read_ijb
+    from recognition.datasets.megaface import read_features
     from recognition.datasets.pair_lists import read_pairs
+    from recognition.datasets.people_lists import PeopleList, read_people
     from recognition.datasets.pictures import Pictures
     from recognition.datasets.score_files import read_scores
+    from recognition.datasets.sources import read_pictures
+    from recognition.datasets.verification_sets import VerificationSet, read_verification
+    from recognition.datasets.weight_files import read_weights
     from recognition.errors import InputError
     from recognition.evaluation import Estimate, Evaluation, evaluate_strangers
+    from recognition.evaluation.blufr import evaluate_blufr
+    from recognition.evaluation.distractors import Distractors
     from recognition.evaluation.everything import evaluate, evaluate_scores
     from recognition.evaluation.findings import Findings
     from recognition.evaluation.ijb import evaluate_ijb
     from recognition.evaluation.options import Options
+    from recognition.evaluation.quality import Quality
     from recognition.evaluation.task import Grouping
     from recognition.metrics import angle_statistics, equal_error_rate, fnir_at_fpir, tar_at_fmr
     from recognition.metrics.thresholds import choose_threshold
     from recognition.protocols import open_set_split, split_people
-    from recognition.search import search_people
+    from recognition.search import find_neighbours, search_people
+    from recognition.search.distractors import rank_among_distractors
     from recognition.templates import Pooling, Templates, pool_templates
 
 _HOME = {
+    "Distractors": "evaluation.distractors",
     "Estimate": "evaluation",
     "Evaluation": "evaluation",
     "Findings": "evaluation.findings",
     "Grouping": "evaluation.task",
     "Ijb": "datasets.ijb",
     "InputError": "errors",
+    "Normaliser": "cohorts",
     "Options": "evaluation.options",
+    "PeopleList": "datasets.people_lists",
     "Pictures": "datasets.pictures",
     "Pooling": "templates",
+    "Quality": "evaluation.quality",
     "ScoreLists": "comparisons",
     "Scores": "comparisons",
     "Tally": "comparisons.tally",
     "Templates": "templates",
+    "VerificationSet": "datasets.verification_sets",
     "angle_statistics": "metrics",
     "choose_threshold": "metrics.thresholds",
     "compare_all": "comparisons",
     "draw_faces": "datasets.drawn",
     "equal_error_rate": "metrics",
     "evaluate": "evaluation.everything",
+    "evaluate_blufr": "evaluation.blufr",
     "evaluate_ijb": "evaluation.ijb",
     "evaluate_scores": "evaluation.everything",
     "evaluate_strangers": "evaluation",
+    "find_neighbours": "search",
     "fnir_at_fpir": "metrics",
     "open_set_split": "protocols",
     "pool_templates": "templates",
+    "rank_among_distractors": "search.distractors",
+    "read_blufr": "datasets.blufr",
     "read_embeddings": "datasets.embedding_files",
+    "read_features": "datasets.megaface",
     "read_folder": "datasets.folder",
     "read_ijb": "datasets.ijb",
     "read_pairs": "datasets.pair_lists",
+    "read_people": "datasets.people_lists",
+    "read_pictures": "datasets.sources",
     "read_scores": "datasets.score_files",
+    "read_verification": "datasets.verification_sets",
+    "read_weights": "datasets.weight_files",
     "search_people": "search",
     "split_people": "protocols",
     "tally_all": "comparisons.all_pairs",
@@ -72,36 +97,50 @@ _HOME = {
 }
 
 __all__ = [
+    "Distractors",
     "Estimate",
     "Evaluation",
     "Findings",
     "Grouping",
     "Ijb",
     "InputError",
+    "Normaliser",
     "Options",
+    "PeopleList",
     "Pictures",
     "Pooling",
+    "Quality",
     "ScoreLists",
     "Scores",
     "Tally",
     "Templates",
+    "VerificationSet",
     "angle_statistics",
     "choose_threshold",
     "compare_all",
     "draw_faces",
     "equal_error_rate",
     "evaluate",
+    "evaluate_blufr",
     "evaluate_ijb",
     "evaluate_scores",
     "evaluate_strangers",
+    "find_neighbours",
     "fnir_at_fpir",
     "open_set_split",
     "pool_templates",
+    "rank_among_distractors",
+    "read_blufr",
     "read_embeddings",
+    "read_features",
     "read_folder",
     "read_ijb",
     "read_pairs",
+    "read_people",
+    "read_pictures",
     "read_scores",
+    "read_verification",
+    "read_weights",
     "search_people",
     "split_people",
     "tally_all",

@@ -9,6 +9,8 @@ from recognition.errors import InputError
 
 Floats = npt.NDArray[np.float64]
 
+GRID = 1.5 * 2.0**22  # the float64 numbers around it are 2^-30 apart
+
 
 class People(NamedTuple):
     """Labels as numbers: `names` (C,) str sorted, `codes` (N,) the place of each label in it."""
@@ -50,6 +52,19 @@ def people_of(
     return People(names, codes.astype(np.int64))
 
 
+def require_pairs(people: People) -> None:
+    """Refuse people among whom there is no pair of one person, or none of two.
+
+    Raises:
+        InputError: fewer than two people, or nobody with two pictures.
+    """
+    if len(people.names) < 2 or people.pictures.max() < 2:
+        raise InputError(
+            "expected at least 2 people, one of them with 2 pictures, but got "
+            f"{len(people.names)} people with at most {people.pictures.max()}; add pictures"
+        )
+
+
 def unit_rows(embeddings: npt.ArrayLike, *, what: str = "embeddings") -> Floats:
     """Unit vectors x / ‖x‖, one for every row of an (N, D) array, in float64 whatever came.
 
@@ -75,6 +90,21 @@ def unit_rows(embeddings: npt.ArrayLike, *, what: str = "embeddings") -> Floats:
     rows /= largest
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     return rows
+
+
+def as_scores(products: Floats, *, spent: bool = False) -> npt.NDArray[np.float32]:
+    """Products of unit rows as scores: to the nearest multiple of 2^-30, in float32.
+
+    That rounds away what the sums are off, also around 0, where float32 alone would keep it: equal
+    pairs tie exactly, in whatever order and blocks the sums were made. Where the products are
+    `spent` they are overwritten, which spares memory.
+
+    >>> as_scores(np.array([0.1 + 0.2 - 0.3, 0.5]))
+    array([0. , 0.5], dtype=float32)
+    """
+    rounded = np.add(products, GRID, out=products if spent else None)
+    rounded -= GRID
+    return rounded.astype(np.float32)
 
 
 def _refuse(bad: npt.NDArray[np.bool_], expected: str, came: str) -> None:

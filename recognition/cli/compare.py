@@ -18,22 +18,32 @@ class Known(StrEnum):
 
 
 def compare(
-    directory: Annotated[
+    pictures: Annotated[
         Path | None,
         typer.Argument(
-            help="Pictures, one folder a person. Half of the people are learned from, the other "
-            "half is never seen in training. Without it, faces are drawn."
+            help="Pictures with people: a folder with one folder a person, a .rec of MXNet as "
+            "insightface has them, or a .csv with the columns path and label. Half of the people "
+            "are learned from, the other half is never seen in training. Without it, faces are "
+            "drawn.",
         ),
     ] = None,
     train: Annotated[
-        Path | None, typer.Option(help="A folder of people to learn from; goes with --test.")
+        Path | None, typer.Option(help="Pictures of people to learn from; goes with --test.")
     ] = None,
     test: Annotated[
-        Path | None, typer.Option(help="A folder of other people to be judged on.")
+        Path | None, typer.Option(help="Pictures of other people to be judged on.")
     ] = None,
     data: Annotated[
         Known | None,
         typer.Option(help="A data set that scikit-learn fetches, or has in its cache."),
+    ] = None,
+    people: Annotated[
+        str | None,
+        typer.Option(
+            help="Use so many people only, drawn at random by --seed; of --train and --test so "
+            "many each. For sets that are too large for the memory. Or those in a list like LFW's "
+            "people.txt; of some of its folds with people.txt:1-3.",
+        ),
     ] = None,
     head: Annotated[
         list[str] | None,
@@ -91,13 +101,15 @@ def compare(
 ) -> None:
     """Train one backbone with each head and score every one on people never seen in training.
 
-    Prints three tables and writes a run folder: results.json, table.md, scores.png, det.png, the
+    Prints four tables and writes a run folder: results.json, table.md, scores.png, det.png, the
     weights of every head, and a log.
 
     \b
     recognition compare                      draws faces; about four minutes
     recognition compare --quick              the same, small, under a minute
     recognition compare FOLDER               half of its people are never seen
+    recognition compare big.rec --people 500 500 people of a large set
+    recognition compare faces.csv            with the columns path and label
     recognition compare --train A --test B   learn from A, be judged on B
     recognition compare --head normface --head arcface:m=0.4,s=32
     """  # noqa: D301 \b keeps the lines apart
@@ -107,7 +119,7 @@ def compare(
         from recognition.training.compare import Plan
         from recognition.training.recipe import Recipe
 
-        source = Data(directory, train, test, data, test_share, quick)
+        source = Data(pictures, train, test, data, test_share, quick, people, seed)
         recipe = Recipe(
             backbone=backbone,
             steps=(80 if quick else 400) if steps is None else steps,

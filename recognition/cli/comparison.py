@@ -16,8 +16,9 @@ from recognition.backbones.registry import find_backbone
 from recognition.cli.console import bar, command_line, counter, show_tables
 from recognition.datasets.drawn import draw_faces
 from recognition.datasets.fetchers import fetch_lfw, fetch_olivetti
-from recognition.datasets.folder import read_folder
+from recognition.datasets.people_lists import read_chosen
 from recognition.datasets.pictures import Pictures
+from recognition.datasets.sources import read_pictures
 from recognition.errors import InputError
 from recognition.protocols import split_people
 from recognition.report.figures import save_figures
@@ -43,14 +44,22 @@ class Data:
     known: str | None
     test_share: float | None
     quick: bool
+    people: str | None = None
+    seed: int = 0
 
     def __post_init__(self) -> None:
         if (self.train is None) != (self.test is None):
             given, missing = ("--train", "--test") if self.test is None else ("--test", "--train")
-            raise InputError(f"{given} goes with {missing}; name both folders, or one folder alone")
+            raise InputError(f"{given} goes with {missing}; name both, or one source alone")
         named = [self.directory, self.train, self.known]
         if len(named) - named.count(None) > 1:
-            raise InputError("expected one source: a folder, --train with --test, or --data")
+            raise InputError(
+                "expected one source: a folder, .rec or .csv, --train with --test, or --data"
+            )
+        if self.people is not None and not (self.directory or self.train):
+            raise InputError(
+                "--people goes with a folder, a .rec or a .csv, alone or as --train and --test"
+            )
         if self.test_share is not None and (self.train or not 0 < self.test_share < 1):
             raise InputError(
                 "--test-share: expected a share between 0 and 1 of one source of people, got "
@@ -69,15 +78,18 @@ class Data:
     def task(self, seed: int, size: int) -> Task:
         """The pictures to learn from and to be judged on, for one seed."""
         if self.train is not None and self.test is not None:
-            return Task(_read(self.train, size), _read(self.test, size))
+            return Task(self._read(self.train, size), self._read(self.test, size))
         share = self.test_share or (0.5 if self.directory or self.known else 1 / 3)
         pictures = self._pictures(seed, size)
         learn, strangers = split_people(pictures.labels, test=share, seed=seed)
         return Task(pictures.of(learn), pictures.of(strangers))
 
+    def _read(self, path: Path, size: int) -> Pictures:
+        return _read(path, size, self.people, self.seed)
+
     def _pictures(self, seed: int, size: int) -> Pictures:
         if self.directory is not None:
-            return _read(self.directory, size)
+            return self._read(self.directory, size)
         if self.known is not None:
             fetch = {"olivetti": fetch_olivetti, "lfw": fetch_lfw}[self.known]
             typer.echo(f"fetching {self.known} through scikit-learn ...", err=True)
@@ -90,9 +102,12 @@ class Data:
 
 
 @cache  # every seed splits the same pictures anew
-def _read(folder: Path, size: int) -> Pictures:
-    with counter(f"reading {folder.name}") as count:
-        pictures = read_folder(folder, size=size, progress=count)
+def _read(path: Path, size: int, people: str | None, seed: int) -> Pictures:
+    chosen = read_chosen(people) if people else None
+    with counter(f"reading {path.name}") as count:
+        pictures = read_pictures(path, size=size, people=chosen, seed=seed, progress=count)
+    for note in pictures.notes:
+        typer.echo(note, err=True)
     for skipped in pictures.skipped[:SHOWN]:
         typer.echo(f"skipped {skipped.path!r}: {skipped.reason}", err=True)
     if len(pictures.skipped) > SHOWN:

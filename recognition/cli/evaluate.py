@@ -14,14 +14,42 @@ def evaluate(
         Path | None,
         typer.Argument(
             help="Embeddings with labels and, if there are any, ids: .npz, .safetensors or "
-            ".parquet with columns of these names, or .npy beside a .csv of the same name."
+            ".parquet with columns of these names, or .npy beside a .csv of the same name. Or a "
+            "folder of MegaFace's feature files, PERSON/PICTURE_ALGORITHM.bin."
         ),
+    ] = None,
+    names: Annotated[
+        Path | None,
+        typer.Option(
+            "--list",
+            help="With a folder of MegaFace's features: the pictures to judge and who is on them, "
+            'JSON as its development kit has it, {"path": [...], "id": [...]}.',
+        ),
+    ] = None,
+    distractors: Annotated[
+        Path | None,
+        typer.Option(
+            help="Embeddings of strangers, a file or a folder as above: how often is a person found "
+            "first among 10, 100, ... all of them? (MegaFace's protocol.)"
+        ),
+    ] = None,
+    distractors_list: Annotated[
+        Path | None, typer.Option(help="As --list, for a folder of distractors.")
     ] = None,
     pairs: Annotated[
         Path | None,
         typer.Option(
             help="Judge these pairs only: LFW's pairs.txt, or CSV with the columns id1, id2 and, "
-            "if wanted, mated and fold. Accuracy is measured with the file's own folds."
+            "if wanted, mated and fold. Accuracy is measured with the file's own folds. Or a .bin "
+            "of insightface: the embeddings are those of its pictures, in its order, without "
+            "ids, and labels are not needed."
+        ),
+    ] = None,
+    blufr: Annotated[
+        Path | None,
+        typer.Option(
+            help="Judge embeddings of LFW by BLUFR's ten trials instead: blufr_lfw_config.mat. Ids "
+            "are LFW's file names. VR at FAR 0.1 % and DIR at FAR 1 %, mean less deviation."
         ),
     ] = None,
     scores: Annotated[
@@ -81,6 +109,51 @@ def evaluate(
             "out the detector's score of --ijb.  [default: kept-norms, media-means]"
         ),
     ] = None,
+    people: Annotated[
+        str | None,
+        typer.Option(
+            help="Judge the pictures of these people only: so many at random, e.g. 500, or those "
+            "in a list like LFW's people.txt; of some of its folds with people.txt:1-3."
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="Class weights of the head, if these are the people it was trained on: the "
+            ".classes.safetensors that compare writes, or .npz with weights and labels. Adds the "
+            "angles of class weights, NC3 and NC4 to separability."
+        ),
+    ] = None,
+    quality: Annotated[
+        str | None,
+        typer.Option(
+            help="Would it help to discard poor pictures? A column of the file with a number for "
+            "each, higher is better, e.g. a detection score; or norm, the length of the embedding "
+            "before it is normalised."
+        ),
+    ] = None,
+    cohort: Annotated[
+        Path | None,
+        typer.Option(
+            help="Embeddings, by the same model, of people who are not evaluated: every score is "
+            "also counted from what a picture scores with them, and the section says whether that "
+            "helps. A few hundred pictures do."
+        ),
+    ] = None,
+    normalise: Annotated[
+        str | None,
+        typer.Option(
+            help="How, with --cohort: as (each picture against the cohort's pictures it is most "
+            "like), s (against all of them), as2, or, where one picture is enrolled and the other "
+            "searched for, z, t and zt.  [default: as]"
+        ),
+    ] = None,
+    cohort_top: Annotated[
+        int | None,
+        typer.Option(
+            min=2, help="How many of the cohort's pictures as and as2 look at.  [default: 300]"
+        ),
+    ] = None,
     fmr: Annotated[
         list[float] | None,
         typer.Option(
@@ -100,7 +173,7 @@ def evaluate(
         list[str] | None,
         typer.Option(
             help="A part to do, instead of all: verification, identification, retrieval, "
-            "thresholds or calibration; repeatable."
+            "thresholds, calibration, separability or neighbours; repeatable."
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the resampling and of who is enrolled.")] = 0,
@@ -124,7 +197,8 @@ def evaluate(
     """Say what embeddings are worth on people never seen in training, with 95 % intervals.
 
     Verification over all pairs, identification of people who are enrolled and rejection of those
-    who are not, retrieval, thresholds and how they carry over to other people, calibration.
+    who are not, retrieval, thresholds and how they carry over to other people, calibration,
+    separability of the features, and nearest neighbours with labels that should be looked at.
     Pictures that could not be embedded (NaN or all zeros) count as failures.
 
     Prints tables and writes a run folder: results.json, table.md and figures.
@@ -132,15 +206,23 @@ def evaluate(
     \b
     recognition evaluate faces.npz
     recognition evaluate faces.npz --pairs pairs.txt
+    recognition evaluate faces.npz --pairs lfw.bin
+    recognition evaluate lfw.npz --blufr blufr_lfw_config.mat
     recognition evaluate faces.npz --compare other.npz
     recognition evaluate faces.npz --group sex
     recognition evaluate faces.npz --templates video --media clip
     recognition evaluate faces.npz --ijb IJBC --pooling mirror-sum
+    recognition evaluate training.npz --weights arcface-0.classes.safetensors
+    recognition evaluate faces.npz --distractors strangers.npz
+    recognition evaluate features/ --list facescrub.json --distractors megaface/
+    recognition evaluate faces.npz --quality norm
+    recognition evaluate faces.npz --cohort other_people.npz --normalise as
     recognition evaluate --scores scores.csv
     recognition evaluate --scores mated.txt --scores nonmated.txt
     """  # noqa: D301 \b keeps the lines apart
     with spoken_errors():
-        from recognition.cli.evaluation import Asked, run_evaluation
+        from recognition.cli.asked import Asked
+        from recognition.cli.evaluation import run_evaluation
         from recognition.evaluation.options import PARTS, Options, known_part
 
         options = Options(
@@ -160,11 +242,21 @@ def evaluate(
             group,
             checkpoint,
             options,
-            ijb,
-            templates,
-            media,
-            weight,
-            tuple(pooling or ()),
+            ijb=ijb,
+            templates=templates,
+            media=media,
+            weight=weight,
+            pooling=tuple(pooling or ()),
+            people=people,
+            weights=weights,
+            names=names,
+            distractors=distractors,
+            distractors_list=distractors_list,
+            blufr=blufr,
+            quality=quality,
+            cohort=cohort,
+            normalise=normalise,
+            cohort_top=cohort_top,
         )
         moment = datetime.now().strftime("%Y%m%d-%H%M%S")
         folder = Path("runs", f"{asked.name}-{moment}") if out is None else out

@@ -1,111 +1,22 @@
-"""What `recognition evaluate` does, in order: read, judge, write, show."""
+"""What `recognition evaluate` does, in order: read and judge, write, show."""
 
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import typer
 
-from recognition.cli.console import bar, command_line, show_tables
-from recognition.datasets.embedding_files import EmbeddingFile, read_embeddings
-from recognition.datasets.ijb import read_ijb
-from recognition.datasets.pair_lists import PairList, read_pairs
-from recognition.datasets.pooled import Columns, pool_file
-from recognition.datasets.score_files import read_scores
-from recognition.errors import InputError
-from recognition.evaluation.everything import evaluate, evaluate_scores
+from recognition.cli.asked import Asked
+from recognition.cli.console import command_line, show_tables
+from recognition.cli.judging import judge
 from recognition.evaluation.findings import Findings
-from recognition.evaluation.ijb import align_faces, evaluate_ijb
-from recognition.evaluation.options import Options
-from recognition.evaluation.task import Grouping
 from recognition.report.curves import save_curves
 from recognition.report.run_folder import check_free, run_folder
 from recognition.report.sheet import headline, markdown, notes, summary, tables
 from recognition.report.text import legible
-from recognition.templates import Pooling
-
-SHOWN = 10  # failed pictures named on stderr
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What is to be evaluated; embeddings or scores, never both."""
-
-    embeddings: Path | None
-    pairs: Path | None
-    scores: Sequence[Path]
-    distances: bool
-    compare: Path | None
-    group: str | None
-    checkpoint: Path | None
-    options: Options
-    ijb: Path | None = None
-    templates: str | None = None
-    media: str | None = None
-    weight: str | None = None
-    pooling: Sequence[str] = ()
-
-    def __post_init__(self) -> None:
-        if (self.embeddings is None) == (not self.scores):
-            raise InputError(
-                "expected a file of embeddings, or --scores, and not both; "
-                "try: recognition evaluate faces.npz"
-            )
-        if len(self.scores) > 2:
-            raise InputError(
-                "--scores: expected one file, or two lists of which the first is mated, got "
-                f"{len(self.scores)}"
-            )
-        of_embeddings = {
-            "--pairs": self.pairs,
-            "--compare": self.compare,
-            "--group": self.group,
-            "--checkpoint": self.checkpoint,
-            "--ijb": self.ijb,
-            "--templates": self.templates,
-        }
-        given = [name for name, value in of_embeddings.items() if value is not None]
-        if self.scores and given:
-            raise InputError(f"{', '.join(given)} goes with embeddings, not with --scores")
-        if self.distances and not self.scores:
-            raise InputError("--distances goes with --scores")
-        self._check_templates([name for name in given if name != "--ijb"])
-
-    def _check_templates(self, beside: Sequence[str]) -> None:
-        columns = {"--media": self.media, "--weight": self.weight}
-        named = [name for name, value in columns.items() if value is not None]
-        if self.ijb is not None and (beside or named):
-            raise InputError(
-                f"--ijb says itself what is compared, and how pictures are pooled: leave out "
-                f"{', '.join([*beside, *named])}"
-            )
-        if self.templates is None and (named or (self.pooling and self.ijb is None)):
-            raise InputError(
-                f"{', '.join(named or ['--pooling'])} goes with --templates, the column that says "
-                "which pictures are pooled into one"
-            )
-        Pooling.of(self.pooling)
-
-    @property
-    def source(self) -> str:
-        """The file or files, for people."""
-        return " and ".join(str(path) for path in (self.embeddings, *self.scores) if path)
-
-    @property
-    def title(self) -> str:
-        """The names of the files, without their folders."""
-        return " and ".join(path.name for path in (self.embeddings, *self.scores) if path)
-
-    @property
-    def name(self) -> str:
-        """For the run folder."""
-        return (self.embeddings or self.scores[0]).stem or "evaluation"
 
 
 def run_evaluation(asked: Asked, folder: Path, *, as_json: bool) -> None:
@@ -116,7 +27,7 @@ def run_evaluation(asked: Asked, folder: Path, *, as_json: bool) -> None:
     """
     start = time.perf_counter()
     check_free(folder)
-    findings = _of_scores(asked) if asked.scores else _of_embeddings(asked)
+    findings = judge(asked)
     results = _described(asked, findings, time.perf_counter() - start)
     text = json.dumps(results, indent=1, allow_nan=False)
     with run_folder(folder) as partial:
@@ -151,131 +62,3 @@ def _described(asked: Asked, findings: Findings, seconds: float) -> dict[str, An
         "resamples": asked.options.replicates,
         **found,
     }
-
-
-def _of_scores(asked: Asked) -> Findings:
-    paths = tuple(asked.scores)
-    given = paths[0] if len(paths) == 1 else (paths[0], paths[1])
-    return evaluate_scores(read_scores(given, distances=asked.distances), options=asked.options)
-
-
-def _of_embeddings(asked: Asked) -> Findings:
-    if asked.embeddings is None:
-        raise InputError("expected a file of embeddings")
-    if asked.ijb is not None:
-        return _of_ijb(asked, asked.embeddings, asked.ijb)
-    table, left_out = _read(asked, asked.embeddings)
-    other: npt.NDArray[Any] | None = None
-    if asked.compare is not None:
-        second, more = _read(asked, asked.compare)
-        table, other, missing = _aligned(table, second, asked.compare)
-        left_out += [*(f"in the second model, {note}" for note in more), *missing]
-    findings = evaluate(
-        table.embeddings,
-        table.labels,
-        options=asked.options,
-        pairs=_pairs(asked, table),
-        other=other,
-        grouping=_grouping(asked, table),
-        failures=table.failures,
-        checkpoint=asked.checkpoint,
-        watch=bar,
-    )
-    if left_out:
-        findings.input["notes"].extend(left_out)
-    return findings
-
-
-def _read(asked: Asked, path: Path) -> tuple[EmbeddingFile, list[str]]:
-    """The table in a file, pooled if that was asked for, and what to say of it."""
-    table = read_embeddings(path)
-    if path == asked.embeddings:
-        _name_failures(table)
-    if asked.templates is None:
-        return table, []
-    how = Columns(asked.templates, asked.media, asked.weight, Pooling.of(asked.pooling))
-    pictures = len(table) + len(table.failures)
-    table, notes = pool_file(table, how, watch=bar)
-    words = ", ".join(how.pooling.words)
-    pooled = f"{pictures:,} pictures pooled into {len(table):,} templates with {words}"
-    return table, [pooled, *notes]
-
-
-def _of_ijb(asked: Asked, path: Path, folder: Path) -> Findings:
-    protocol = read_ijb(folder, watch=bar)
-    table = read_embeddings(path, unlabelled="?")
-    _name_failures(table)
-    findings = evaluate_ijb(
-        table.embeddings,
-        protocol,
-        faces=align_faces(table, protocol),
-        pooling=Pooling.of(asked.pooling),
-        options=asked.options,
-        watch=bar,
-    )
-    findings.input["failures"].extend(failure._asdict() for failure in table.failures)
-    return findings
-
-
-def _name_failures(table: EmbeddingFile) -> None:
-    for failure in table.failures[:SHOWN]:
-        typer.echo(f"failed {failure.id!r}: {failure.reason}", err=True)
-    if len(table.failures) > SHOWN:
-        more = len(table.failures) - SHOWN
-        typer.echo(f"failed {more} more; results.json lists them all", err=True)
-
-
-def _pairs(asked: Asked, table: EmbeddingFile) -> PairList | None:
-    if asked.pairs is None:
-        return None
-    return read_pairs(asked.pairs, table.ids, table.labels, failed=table.failures)
-
-
-def _grouping(asked: Asked, table: EmbeddingFile) -> Grouping | None:
-    if asked.group is None:
-        return None
-    if asked.group not in table.columns:
-        known = ", ".join(table.columns) or "none"
-        raise InputError(
-            f"--group: expected a column of {asked.source}, not {asked.group!r}; it has: {known}"
-        )
-    return Grouping(asked.group, table.columns[asked.group])
-
-
-def _aligned(
-    table: EmbeddingFile, other: EmbeddingFile, path: Path
-) -> tuple[EmbeddingFile, npt.NDArray[Any], list[str]]:
-    """The pictures that both models embedded, in the order of the first.
-
-    Raises:
-        InputError: no picture in common, or another person on one.
-    """
-    _, here, there = np.intersect1d(table.ids, other.ids, return_indices=True)
-    if not len(here):
-        raise InputError(
-            f"--compare: expected the same pictures in {path}, but no id is in both files; "
-            "write the same ids into both"
-        )
-    order = np.argsort(here)
-    here, there = here[order], there[order]
-    wrong = table.labels[here] != other.labels[there]
-    if wrong.any():
-        at = int(wrong.argmax())
-        raise InputError(
-            f"--compare: expected the same people in {path}, but picture "
-            f"{str(table.ids[here[at]])!r} shows {str(table.labels[here[at]])!r} here and "
-            f"{str(other.labels[there[at]])!r} there ({int(wrong.sum())} such pictures); check "
-            "the labels"
-        )
-    missing = len(table) - len(here), len(other) - len(here)
-    left_out: list[str] = []
-    if any(missing):
-        left_out.append(
-            f"{missing[0]} pictures are not embedded in {legible(path.name)} and {missing[1]} only "
-            "there: everything is judged on those in both"
-        )
-    columns = {name: values[here] for name, values in table.columns.items()}
-    both = EmbeddingFile(
-        table.embeddings[here], table.labels[here], table.ids[here], columns, table.failures
-    )
-    return both, other.embeddings[there], left_out

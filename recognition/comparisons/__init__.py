@@ -1,7 +1,7 @@
 """Who is compared with whom, and the table of scores from which every verification rate follows."""
 
 from recognition.comparisons.all_pairs import tally_all
-from recognition.comparisons.pairs import compare_all, compare_pairs
+from recognition.comparisons.pairs import compare_all, compare_marked, compare_pairs
 from recognition.comparisons.scores import (
     ScoreLists,
     Scores,
@@ -22,6 +22,7 @@ __all__ = [
     "Tally",
     "accepted",
     "compare_all",
+    "compare_marked",
     "compare_pairs",
     "count_steps",
     "tally_all",

@@ -5,6 +5,7 @@ import numpy as np
 from recognition.comparisons.product import Singles
 from recognition.comparisons.sorted_rows import SortedRows
 from recognition.comparisons.steps import Floats
+from recognition.embeddings import as_scores
 
 SIDE = 256  # pictures against pictures in one square of the sample
 SEED = 20220714
@@ -18,9 +19,9 @@ def sample(rows: SortedRows, pairs: int) -> Singles:
     parts = []
     for _ in range(max(1, pairs // SIDE**2)):
         i, j = random.integers(len(rows), size=(2, SIDE))
-        products = (
+        products = as_scores(
             rows.rounded[i].astype(np.float64) @ rows.rounded[j].astype(np.float64).T
-        ).astype(np.float32)
+        )
         parts.append(products[rows.codes[i][:, None] != rows.codes[j]])
     return np.sort(np.concatenate(parts))
 

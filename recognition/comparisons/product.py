@@ -1,47 +1,58 @@
 """Which matrix product is the fastest here: the only door to torch in this package."""
 
-import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from recognition.comparisons.threads import threads
+
 Singles = npt.NDArray[np.float32]
-Multiply = Callable[[Singles, Singles, Singles], None]
+Halves = npt.NDArray[np.int16]  # the bits of bfloat16, which numpy does not know
+Multiply = Callable[[slice, slice, npt.NDArray[Any]], None]
 
 MANY = 2**16  # fewer rows are multiplied before a choice, or an import of torch, pays off
-SMALL, LARGE, HUGE = 1024, 2048, 4096  # rows of a block, for few rows, few cores, many cores
+SMALL, LARGE = 1024, 2048  # rows of a block: small ones for few rows, or for many threads
+MANY_THREADS = 8
 TRIALS = 3
+GAIN = 0.8  # of the time: what a coarse product must save to be worth its second looks
+CHECKED = 512  # rows that a routine is tried on
 UNIT = 2.0**-24  # unit roundoff of float32
+HALF_UNIT = 2.0**-8  # unit roundoff of bfloat16
 
 
-class Product:
-    """Writes a bᵀ (m, n) into `out` by the fastest of some routines, which it finds by using them.
+class Product(NamedTuple):
+    """Products of rows with rows, made in the calling thread.
 
-    All of them round within `guard`, so that it does not matter which of them did what.
+    Attributes:
+        name: of the routine.
+        guard: how far a product can be from its score, however it is summed.
+        coarse: whether products are rounded to bfloat16 on top of that, and come as `Halves`.
+        multiply: writes x_i · y_j, the rows of one slice with those of another, into an array.
     """
 
-    def __init__(self, routines: dict[str, Multiply], block: int) -> None:
-        self.block = block
-        self._routines = routines
-        self._pace = dict.fromkeys(routines, np.inf)
-        self._left = [name for _ in range(TRIALS) for name in routines] * (len(routines) > 1)
+    name: str
+    guard: float
+    coarse: bool
+    multiply: Multiply
 
-    @property
-    def name(self) -> str:
-        """The routine that was the fastest up to now."""
-        return min(self._pace, key=lambda name: self._pace[name])
 
-    def multiply(self, a: Singles, b: Singles, out: Singles) -> None:
-        """Whole blocks are raced over, a few for each routine; the shortest time counts."""
-        if not self._left or out.size < self.block**2:
-            self._routines[self.name](a, b, out)
-            return
-        name = self._left.pop(0)
-        start = time.perf_counter()
-        self._routines[name](a, b, out)
-        self._pace[name] = min(self._pace[name], time.perf_counter() - start)
+class Candidates(NamedTuple):
+    """Routines to choose from, and the rows of a block they are given."""
+
+    block: int
+    fine: tuple[Product, ...]
+    coarse: tuple[Product, ...] = ()
+
+
+class Choice(NamedTuple):
+    """The quickest routine, and one that is quicker but coarse, where there is one."""
+
+    block: int
+    fine: Product
+    coarse: Product | None
 
 
 def guard(dim: int) -> float:
@@ -59,49 +70,111 @@ def guard(dim: int) -> float:
     return roundings / (1 - roundings)
 
 
-def threads() -> int:
-    """How many threads may work: OMP_NUM_THREADS where it is set, or else one per core."""
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    if asked.isdigit() and int(asked):
-        return int(asked)
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def coarse_guard(dim: int, lost: float) -> float:
+    """How far a bfloat16 product can be from the score, before it is itself rounded to bfloat16.
+
+    Where rounding took at most `lost` of any row, |x·y - x̃·ỹ| <= ‖x - x̃‖ + ‖x̃‖ ‖y - ỹ‖ <=
+    lost (2 + lost). Products of two bfloat16 numbers are exact in float32, in which they are summed.
+
+    >>> f"{coarse_guard(512, 0.0012):.4f}"
+    '0.0024'
+    """
+    return lost * (2 + lost) + guard(dim) * (1 + lost) ** 2
 
 
-def fastest(rows: Singles) -> Product:
-    """The product for unit `rows` (N, D): numpy's, and torch's where there are many rows.
+def candidates(rows: Singles) -> Candidates:
+    """The products for unit `rows` (N, D): numpy's, and torch's where there are many rows.
 
-    A routine that does not keep to `guard` (torch when it is told to multiply in bfloat16 or TF32)
-    is left out, whatever its speed.
+    A routine that does not keep to its guard (torch when it is told to multiply float32 in
+    bfloat16 or TF32) is left out, whatever its speed.
     """
     if len(rows) < MANY:
-        return Product({"numpy": _numpy}, min(len(rows), SMALL))
-    kept = {name: routine for name, routine in _routines() if _keeps_to_guard(routine, rows)}
-    return Product(kept or {"numpy": _numpy}, LARGE if threads() <= 4 else HUGE)
+        return Candidates(min(len(rows), SMALL), (_numpy(rows),))
+    kept = [product for product in _products(rows) if _keeps_to_guard(product, rows)]
+    fine = tuple(product for product in kept if not product.coarse)
+    coarse = tuple(product for product in kept if product.coarse)
+    return Candidates(SMALL if threads() > MANY_THREADS else LARGE, fine or (_numpy(rows),), coarse)
 
 
-def _routines() -> Iterator[tuple[str, Multiply]]:
-    yield "numpy", _numpy
+def choose(found: Candidates) -> Choice:
+    """The fastest of the candidates, each tried a few times in turn; the shortest time counts."""
+    if len(found.fine) == 1 and not found.coarse:
+        return Choice(found.block, found.fine[0], None)
+    pace = _race([*found.fine, *found.coarse], found.block)
+    fine = min(found.fine, key=lambda product: pace[product.name])
+    quick = [p for p in found.coarse if pace[p.name] < GAIN * pace[fine.name]]
+    return Choice(found.block, fine, min(quick, key=lambda p: pace[p.name], default=None))
+
+
+def singles_of(halves: Halves) -> Singles:
+    """bfloat16 numbers, given as bits, in float32.
+
+    >>> singles_of(np.array([0x3F80, -0x4000], np.int16))
+    array([ 1., -2.], dtype=float32)
+    """
+    return (halves.astype(np.int32) << 16).view(np.float32)
+
+
+def _race(products: Iterable[Product], block: int) -> dict[str, float]:
+    pace = dict.fromkeys(products, np.inf)
+    one, two = slice(0, block), slice(block, 2 * block)
+    out = {coarse: _room(coarse, block, block) for coarse in (False, True)}
+    for _ in range(TRIALS):
+        for product in pace:
+            start = time.perf_counter()
+            product.multiply(one, two, out[product.coarse])
+            pace[product] = min(pace[product], time.perf_counter() - start)
+    return {product.name: seconds for product, seconds in pace.items()}
+
+
+def _room(coarse: bool, height: int, width: int) -> npt.NDArray[Any]:
+    return np.empty((height, width), np.int16 if coarse else np.float32)
+
+
+def _products(rows: Singles) -> Iterator[Product]:
+    yield _numpy(rows)
     try:
         import torch
     except ImportError:
         return
+    limit = guard(rows.shape[1])
+    whole = torch.from_numpy(rows)
 
-    def multiply(a: Singles, b: Singles, out: Singles) -> None:
-        one, two, product = (torch.from_numpy(x) for x in (a, b, out))
-        torch.mm(one, two.T, out=product)
+    def fine(across: slice, down: slice, out: Singles) -> None:
+        torch.mm(whole[across], whole[down].T, out=torch.from_numpy(out))
 
-    yield "torch", multiply
+    yield Product("torch", limit, False, fine)
+    halves = whole.bfloat16()
+    lost = max(
+        float((part - half.float()).norm(dim=1).max())
+        for part, half in zip(torch.split(whole, 2**12), torch.split(halves, 2**12), strict=True)
+    )
+
+    def coarse(across: slice, down: slice, out: Halves) -> None:
+        product = torch.from_numpy(out).view(torch.bfloat16)
+        torch.mm(halves[across], halves[down].T, out=product)
+
+    yield Product(
+        "torch bfloat16", coarse_guard(rows.shape[1], lost * (1 + HALF_UNIT)), True, coarse
+    )
 
 
-def _numpy(a: Singles, b: Singles, out: Singles) -> None:
-    np.matmul(a, b.T, out=out)
+def _numpy(rows: Singles) -> Product:
+    def multiply(across: slice, down: slice, out: Singles) -> None:
+        np.matmul(rows[across], rows[down].T, out=out)
+
+    return Product("numpy", guard(rows.shape[1]), False, multiply)
 
 
-def _keeps_to_guard(multiply: Multiply, rows: Singles) -> bool:
-    a, b = rows[:512], rows[512:1024]
-    out = np.empty((len(a), len(b)), np.float32)
-    multiply(a, b, out)
-    exact = a.astype(np.float64) @ b.T.astype(np.float64)
-    return bool((np.abs(out - exact) <= guard(rows.shape[1])).all())
+def _keeps_to_guard(product: Product, rows: Singles) -> bool:
+    """Whether it does on some rows; the walk looks at every product that it asks the score of."""
+    across, down = slice(0, CHECKED), slice(CHECKED, 2 * CHECKED)
+    exact = rows[across].astype(np.float64) @ rows[down].T.astype(np.float64)
+    out = _room(product.coarse, *exact.shape)
+    try:
+        product.multiply(across, down, out)
+    except RuntimeError:  # torch without such a routine on this machine
+        return False
+    made = singles_of(out) if product.coarse else out
+    rounding = HALF_UNIT * np.abs(made) if product.coarse else 0
+    return bool((np.abs(made - exact) <= product.guard + rounding).all())

@@ -5,10 +5,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from recognition.comparisons.product import Singles
+from recognition.comparisons.product import HALF_UNIT, Halves, Singles, singles_of
 from recognition.comparisons.steps import Counts, Floats
 
 Wheres = npt.NDArray[np.int64]
+Marks = npt.NDArray[np.bool_]
 
 FEW = 0.06  # of a tile: so few are copied out and sorted, more are compared where they are
 
@@ -32,8 +33,11 @@ class Sieve:
 
     A product p at least `guard` above a threshold belongs to a score above it, one that far
     below it to a score below it. What is between is left to `decide`, as is all that may reach
-    the floor. NaN stands for a pair that is not to be counted.
+    the floor. `hidden` stands for a pair that is not to be counted.
     """
+
+    hidden: float = np.nan
+    rounding = 0.0  # of a product, relative to itself, on top of the guard
 
     def __init__(self, thresholds: Floats, floor: float, guard: float) -> None:
         self.thresholds, self.floor, self.guard = thresholds, floor, guard
@@ -45,22 +49,23 @@ class Sieve:
         self._edges = np.append(ends, self._edge)
         self._keys = _ordered(self._edges).astype(np.int64) << 32
 
-    def sift(self, tile: Singles, marks: npt.NDArray[np.bool_]) -> Find:
-        """Count what is sure, and find what is not; `marks` is as large as the tile, for scratch.
+    def sift(self, tile: Singles, marks: Marks) -> Find:
+        """Count what is sure, and find what is not; `marks` (3, tile.size) are for scratch.
 
         Memory that is there already spares the time that fresh pages take, which is as long as
         comparing.
         """
-        flat, above = tile.reshape(-1), marks.reshape(-1)
+        flat, (above, beyond, doubt) = tile.reshape(-1), marks
         sure = np.zeros(len(self.thresholds), np.int64)
-        rest, near = len(self.thresholds), None
+        rest = len(self.thresholds)
+        doubt[:] = False
         np.greater_equal(flat, self._low[rest - 1] if rest else self._edge, out=above)
         while rest and np.count_nonzero(above) > FEW * len(flat):  # from the lowest upwards
             rest -= 1
-            beyond = flat >= self._high[rest]
+            np.greater_equal(flat, self._high[rest], out=beyond)
             sure[rest] = np.count_nonzero(beyond)
             beyond ^= above
-            near = beyond if near is None else np.logical_or(near, beyond, out=near)
+            doubt |= beyond
             np.greater_equal(flat, self._low[rest - 1] if rest else self._edge, out=above)
         places = np.flatnonzero(above)
         if rest:
@@ -70,28 +75,56 @@ class Sieve:
             sure[:rest] = (len(keys) - at[1::2])[::-1]
             doubtful = [keys[i:j] for i, j in zip(at[:-1:2], at[1::2], strict=True)]
             places = np.concatenate([*doubtful, keys[at[-1] :]]) & 0xFFFFFFFF
-        if near is not None:
-            places = np.concatenate([np.flatnonzero(near), places])
+        if rest < len(self.thresholds):
+            places = np.concatenate([np.flatnonzero(doubt), places])
         return Find(sure, places, flat[places])
 
-    def decide(self, find: Find, scores: Singles) -> tuple[Counts, npt.NDArray[np.bool_]]:
+    def decide(self, find: Find, scores: Singles) -> tuple[Counts, Marks]:
         """#{v >= t} in the tile, and which of the `scores` of its places may be in the tail.
 
         Raises:
             ArithmeticError: a product farther from its score than float32 can put it, which
                 would leave all the others in doubt.
         """
-        off = float(np.abs(find.products - scores).max(initial=0))
-        if off > self.guard:
+        off = np.abs(find.products - scores) - self.rounding * np.abs(find.products)
+        if off.max(initial=0) > self.guard:
             raise ArithmeticError(
-                f"a float32 matrix product is off by {off:.1e} here, more than the {self.guard:.1e} "
-                "that rounding allows; multiply in full precision (no TF32, no bfloat16)"
+                f"a matrix product is off by {off.max():.1e} here, more than the {self.guard:.1e} "
+                "that its rounding allows; multiply in full precision (no TF32, no bfloat16)"
             )
         high = find.products >= self._edge
         near, scores = find.products[~high], scores[~high]
         above = len(self._low) - np.searchsorted(self._low[::-1], near, side="right")
         reached = above[scores >= self.thresholds[above]]
         return find.sure + np.bincount(reached, minlength=len(self.thresholds)), high
+
+
+class CoarseSieve(Sieve):
+    """A floor above 0, for products that are rounded to bfloat16 and come as their bits.
+
+    Rounding keeps the order: what belongs to a score at or above the floor is not rounded below
+    the next bfloat16 under floor - guard. The bits of positive numbers are in the order of the
+    numbers, and those of negative ones below them, so whole numbers are compared.
+    """
+
+    hidden = -(2**15)
+    rounding = HALF_UNIT
+
+    def __init__(self, floor: float, guard: float) -> None:
+        super().__init__(np.empty(0), floor, guard)
+        self._bits = np.int16(self._edge.view(np.int32) >> 16)  # cuts off, which is downwards
+        self._edge = singles_of(np.array(self._bits))[()]
+
+    @staticmethod
+    def serves(floor: float, guard: float) -> bool:
+        """Whether the floor is far enough above 0."""
+        return floor - guard > 0
+
+    def sift(self, tile: Halves, marks: Marks) -> Find:  # type: ignore[override]
+        """Find what may reach the floor."""
+        flat = tile.reshape(-1)
+        places = np.flatnonzero(np.greater_equal(flat, self._bits, out=marks[0]))
+        return Find(np.zeros(0, np.int64), places, singles_of(flat[places]))
 
 
 def _ordered(values: Singles) -> npt.NDArray[np.int32]:

@@ -54,7 +54,7 @@ class EmbeddingFile:
     Attributes:
         embeddings: (N, D) float16, float32 or float64, finite, no row all zeros, of any length;
             a large .npy or .safetensors file is mapped, not read.
-        labels: (N,) str, the person on each picture.
+        labels: (N,) str, the person on each picture; empty texts where they were not asked for.
         ids: (N,) str, unique.
         columns: what else the file says of each picture, each (N,) str.
         failures: the pictures whose embedding is NaN, infinite or all zeros; they are in none of
@@ -72,8 +72,25 @@ class EmbeddingFile:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def everyone(self) -> Names:
+        """(N + F,) the person on each picture, then on each of those that could not be embedded."""
+        return np.concatenate([self.labels, np.array([f.label for f in self.failures], np.str_)])
 
-def read_embeddings(path: Path | str, *, unlabelled: str | None = None) -> EmbeddingFile:
+    def at(self, places: npt.NDArray[np.int64]) -> "EmbeddingFile":
+        """Only these pictures, by their place in `everyone`, ascending."""
+        rows, lost = places[places < len(self)], places[places >= len(self)] - len(self)
+        return EmbeddingFile(
+            self.embeddings[rows],
+            self.labels[rows],
+            self.ids[rows],
+            MappingProxyType({name: texts[rows] for name, texts in self.columns.items()}),
+            tuple(self.failures[at] for at in lost),
+            {name: texts[lost] for name, texts in self.failed_columns.items()},
+        )
+
+
+def read_embeddings(path: Path | str, *, labelled: bool = True) -> EmbeddingFile:
     """The embeddings, labels and ids in a file; the suffix names the format.
 
     `.npz`: arrays `embeddings` (N, D), `labels` (N,), perhaps `ids` (N,); other flat arrays of
@@ -88,8 +105,8 @@ def read_embeddings(path: Path | str, *, unlabelled: str | None = None) -> Embed
 
     Args:
         path: the file.
-        unlabelled: the label of every row where the file has none, because something else knows
-            who is on the pictures; without it labels are required.
+        labelled: where this is False, labels are not looked at, need not be there, and are empty
+            texts in what is returned: for pairs that say themselves which are mated.
 
     Raises:
         InputError: no such file, another content than its suffix says, a damaged one, arrays
@@ -100,10 +117,10 @@ def read_embeddings(path: Path | str, *, unlabelled: str | None = None) -> Embed
     suffix = _require_format(path)
     with refusing(path, f"a {suffix} file of embeddings", "write it again"):
         container = _OPEN[suffix](path)
-        beside = suffix == ".npy" or (suffix == ".safetensors" and not _has(container, _LABELS))
-        if beside and (unlabelled is None or path.with_suffix(".csv").exists()):
-            container = _with_sidecar(path, container, unlabelled)
-        return _assemble(path, container, unlabelled)
+        lacking = suffix == ".npy" or (suffix == ".safetensors" and not _has(container, _LABELS))
+        if lacking and (labelled or path.with_suffix(".csv").exists()):
+            container = _with_sidecar(path, container, labelled=labelled)
+        return assemble(path, container, labelled=labelled)
 
 
 def _require_format(path: Path) -> str:
@@ -128,7 +145,7 @@ def _require_format(path: Path) -> str:
     return suffix
 
 
-def _with_sidecar(path: Path, container: Container, unlabelled: str | None) -> Container:
+def _with_sidecar(path: Path, container: Container, *, labelled: bool) -> Container:
     """The container, and the columns of the CSV of the same name beside it."""
     sidecar = path.with_suffix(".csv")
     require_file(
@@ -136,7 +153,7 @@ def _with_sidecar(path: Path, container: Container, unlabelled: str | None) -> C
     )
     columns = read_columns(sidecar)
     twice = sorted(columns.keys() & container.arrays.keys())
-    if twice or not (_named(columns, _LABELS) or unlabelled):
+    if twice or (labelled and not _named(columns, _LABELS)):
         raise InputError(
             f"{shown(sidecar)}, line 1: expected a column label, and none that "
             f"{shown(path)} has too, got {listed(columns, 20)}; rename the columns"
@@ -149,15 +166,12 @@ def _with_sidecar(path: Path, container: Container, unlabelled: str | None) -> C
     return Container({**container.arrays, **described}, load, dict.fromkeys(columns, sidecar))
 
 
-def _assemble(path: Path, container: Container, unlabelled: str | None) -> EmbeddingFile:
+def assemble(path: Path, container: Container, *, labelled: bool = True) -> EmbeddingFile:
     arrays = container.arrays
     matrix = _the(path, container, _EMBEDDINGS)
     rows = _require_matrix(path, matrix, arrays[matrix])
-    if unlabelled is not None and not _has(container, _LABELS):
-        label, labels = None, np.full(rows, unlabelled)
-    else:
-        label = _the(path, container, _LABELS)
-        labels = _names(path, container, label, rows)
+    label = _the(path, container, _LABELS) if labelled else None
+    labels = np.full(rows, "") if label is None else _names(path, container, label, rows)
     given = _the(path, container, _IDS) if _has(container, _IDS) else None
     ids = np.arange(rows).astype(str) if given is None else _names(path, container, given, rows)
     _require_unique(container.elsewhere.get(given or "", path), ids)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from recognition.datasets.folder import few_words, fit, side_lengths
+from recognition.datasets.decoding import few_words, fit, side_lengths
 from recognition.datasets.pictures import Pictures
 from recognition.errors import InputError
 

@@ -1,7 +1,7 @@
-"""Which pictures a protocol compares: LFW's lists of pairs, or a table in commas."""
+"""Which pictures a protocol compares: LFW's lists of pairs, a table in commas, a .bin's own."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from recognition.datasets._files import listed, refusing, require_file, shown
 from recognition.datasets._tables import Block, csv_table, text_lines
 from recognition.datasets.embedding_files import Failure
+from recognition.datasets.insightface_bin import read_bin
 from recognition.errors import InputError
 
 Rows = npt.NDArray[np.int64]
@@ -22,6 +23,7 @@ SECOND = ("id2", "image2_path", "img2_path", "image2", "img2", "path2")
 TRUTH = ("mated", "same", "label", "issame", "is_same")
 FOLD = ("fold",)
 _TRUTHS = {"1": True, "0": False, "1.0": True, "0.0": False, "true": True, "false": False}
+BIN_FOLDS = 10  # insightface cuts its sets into ten, in the order of the file
 _FORMATS = (
     "LFW's pairs.txt (a first line of folds and pairs, as 10 300) or a CSV whose header has id1 "
     "and id2, perhaps mated and fold"
@@ -47,6 +49,7 @@ class PairList:
             None where the list has none.
         failures: the pairs left out because a picture of theirs could not be embedded.
         notes: what is odd about the list, a sentence each.
+        anonymous: nobody knows who is on the pictures; `mated` alone says what pairs are.
     """
 
     first: Rows
@@ -55,6 +58,7 @@ class PairList:
     folds: Rows | None
     failures: FailedComparisons
     notes: tuple[str, ...] = ()
+    anonymous: bool = False
 
     def __len__(self) -> int:
         return len(self.first)
@@ -72,7 +76,7 @@ class _Named(NamedTuple):
 def read_pairs(
     path: Path | str,
     ids: npt.ArrayLike,
-    labels: npt.ArrayLike,
+    labels: npt.ArrayLike | None,
     *,
     failed: Sequence[Failure] = (),
 ) -> PairList:
@@ -84,10 +88,14 @@ def read_pairs(
     name. A CSV has a header with id1 and id2 (or image1_path and image2_path, ...), perhaps
     mated (or same, label, ...: 0, 1, true, false) and fold. Its ids are those of the table.
 
+    A `.bin` file of insightface pairs the pictures in it: the table has one row for each, in the
+    order of the file, with the ids "0", "1", ... that rows without ids get. It does not know the
+    people, so labels are not looked at, and the list is `anonymous`.
+
     Args:
         path: the list.
         ids: (N,) the pictures that were embedded.
-        labels: (N,) the person on each.
+        labels: (N,) the person on each; None will do for a `.bin`.
         failed: the pictures that could not be, as `EmbeddingFile.failures` has them. A pair with
             one of them is counted in `failures`.
 
@@ -100,8 +108,15 @@ def read_pairs(
     technical report 07-49 (2007).
     """
     path = Path(path)
-    require_file(path, f"a list of pairs, {_FORMATS},")
     embedded = [str(i) for i in np.asarray(ids).tolist()]
+    if path.suffix.lower() == ".bin":
+        return _read_bin_pairs(path, embedded, [failure.id for failure in failed])
+    if labels is None:
+        raise InputError(
+            f"{shown(path)}: expected a label for each of {len(embedded)} pictures, got none; only "
+            "a .bin of insightface says of pictures without labels which pairs are mated"
+        )
+    require_file(path, f"a list of pairs, {_FORMATS},")
     people = [str(i) for i in np.asarray(labels).tolist()]
     if len(embedded) != len(people):
         raise InputError(
@@ -114,14 +129,34 @@ def read_pairs(
         is_lfw = _is_lfw(path)
         named = _read_lfw(path) if is_lfw else _read_csv(path)
         index = (
-            _lfw_index(known)
-            if is_lfw
-            else _Index.of((name, row) for row, name in enumerate(known))
+            lfw_index(known) if is_lfw else _Index.of((name, row) for row, name in enumerate(known))
         )
         first, second = _resolve(path, named, index)
     mated: Bools = person[first] == person[second]
     _require_sense(path, named, first, second, mated)
     return _without_failed(path, len(embedded), named, first, second, mated)
+
+
+def pairs_in_order(path: Path, mated: Bools, embedded: Rows) -> PairList:
+    """Picture 2k with picture 2k + 1, where row i of the table is picture `embedded[i]`.
+
+    Folds are ten runs of pairs, the first ones a pair longer, as scikit-learn's KFold cuts them.
+    There are none, and a note says so, where a run would lack one kind of pairs.
+
+    Raises:
+        InputError: no pair of a kind that can be compared.
+    """
+    pairs = len(mated)
+    rows = np.full(2 * pairs, pairs * 2, np.int64)  # beyond every row: not embedded
+    rows[embedded] = np.arange(len(embedded))
+    sizes = pairs // BIN_FOLDS + (np.arange(BIN_FOLDS) < pairs % BIN_FOLDS)
+    folds = np.repeat(np.arange(1, BIN_FOLDS + 1), sizes)
+    divided = pairs >= BIN_FOLDS and not _of_one_kind(folds, mated)
+    named = _Named((), (), mated, folds if divided else None)
+    found = _without_failed(path, len(embedded), named, rows[::2], rows[1::2], mated)
+    undivided = "accuracy was left out: a tenth of the file, in its order, lacks one kind of pairs"
+    notes = found.notes if divided else (*found.notes, undivided)
+    return replace(found, notes=notes, anonymous=True)
 
 
 def truths(path: Path, texts: Sequence[str], line: int) -> Bools:
@@ -138,6 +173,26 @@ def truths(path: Path, texts: Sequence[str], line: int) -> Bools:
             f"person, 0 or false where not, got {listed([texts[at]])}; correct this line"
         )
     return np.array(values, bool)
+
+
+def _read_bin_pairs(path: Path, embedded: Sequence[str], failed: Sequence[str]) -> PairList:
+    mated = read_bin(path).mated
+    known = {str(place): place for place in range(2 * len(mated))}
+    strange = [name for name in (*embedded, *failed) if name not in known]
+    if strange or len(embedded) + len(failed) != len(known):
+        came = f"{listed(strange, 2)} among" if strange else ""
+        raise InputError(
+            f"{shown(path)}: expected the table to have its {len(known)} pictures by place, with "
+            f"the ids '0' to '{len(known) - 1}', got {came or 'just'} "
+            f"{len(embedded) + len(failed)} rows; embed them all in the order of the file and "
+            "leave the ids out"
+        )
+    places = np.array([known[name] for name in embedded], np.int64)
+    if len(np.unique(places)) < len(places):
+        raise InputError(
+            f"{shown(path)}: expected every picture once, but ids repeat; leave the ids out"
+        )
+    return pairs_in_order(path, mated, places)
 
 
 def _is_lfw(path: Path) -> bool:
@@ -231,7 +286,7 @@ class _Index(NamedTuple):
         return index
 
 
-def _lfw_index(ids: Sequence[str]) -> _Index:
+def lfw_index(ids: Sequence[str]) -> _Index:
     """What LFW's name of a picture may mean: a file of that name, or else one in a folder."""
     paths = [PurePosixPath(text.replace("\\", "/")) for text in ids]
     files = _Index.of((name, row) for row, p in enumerate(paths) for name in (p.name, p.stem))

@@ -1,6 +1,6 @@
 """Pictures of people, decoded and of one size: what every dataset reader returns."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +24,7 @@ class Pictures:
         ids: (N,) str, unique: the file's path relative to the root, or a made-up one.
         source: where they come from, in words.
         skipped: the files that could not be used, each with its reason.
+        notes: what else to say of them, a sentence each.
     """
 
     images: npt.NDArray[np.uint8]
@@ -31,6 +32,7 @@ class Pictures:
     ids: npt.NDArray[np.str_]
     source: str
     skipped: tuple[Skipped, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
@@ -43,6 +45,4 @@ class Pictures:
     def of(self, people: npt.NDArray[np.str_]) -> "Pictures":
         """Only the pictures of these people, in the same order."""
         keep = np.isin(self.labels, people)
-        return Pictures(
-            self.images[keep], self.labels[keep], self.ids[keep], self.source, self.skipped
-        )
+        return replace(self, images=self.images[keep], labels=self.labels[keep], ids=self.ids[keep])

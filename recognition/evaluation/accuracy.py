@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import t as student
 
-from recognition.comparisons.scores import Scores
+from recognition.comparisons.scores import ScoreLists, Scores
+from recognition.datasets.pair_lists import PairList
 from recognition.errors import InputError
 from recognition.evaluation.estimates import Estimate
 from recognition.evaluation.rows import Row
@@ -58,6 +59,23 @@ def accuracy_row(pairs: FoldedPairs, label: str) -> Row:
         method = INDEPENDENT_WILSON if pairs.people is None else BY_PERSON
     estimate = Estimate(found.mean, *interval, counts=counts)
     return Row("accuracy", label, "share", estimate, method)
+
+
+def listed_accuracy(scores: ScoreLists, pairs: PairList) -> Row:
+    """Accuracy in the folds of a list, whose pairs `scores` holds, each kind in its order.
+
+    Raises:
+        InputError: a list without folds, fewer than two, or one without both kinds of pairs.
+    """
+    if pairs.folds is None:
+        raise InputError("expected a list of pairs with folds; give each pair a fold")
+    folded = FoldedPairs(
+        np.concatenate([scores.mated, scores.nonmated]).astype(np.float64),
+        np.repeat([True, False], [len(scores.mated), len(scores.nonmated)]),
+        np.concatenate([pairs.folds[kind] for kind in (pairs.mated, ~pairs.mated)]),
+        len(np.unique(scores.mated_person)) if isinstance(scores, Scores) else None,
+    )
+    return accuracy_row(folded, "Accuracy, folds of the list")
 
 
 def person_folds(scores: Scores, *, folds: int = FOLDS, seed: int = 0) -> FoldedPairs:

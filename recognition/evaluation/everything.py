@@ -6,10 +6,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from recognition.cohorts import Normaliser
 from recognition.comparisons.scores import Scores
 from recognition.datasets.embedding_files import Failure
 from recognition.datasets.pair_lists import PairList
 from recognition.datasets.score_files import ScoreFile
+from recognition.datasets.weight_files import ClassWeights
+from recognition.errors import InputError
+from recognition.evaluation.anonymous import UNKNOWN, evaluate_anonymous
+from recognition.evaluation.distractors import Distractors
 from recognition.evaluation.failures import (
     Lost,
     account_for,
@@ -18,13 +23,14 @@ from recognition.evaluation.failures import (
 from recognition.evaluation.findings import Findings
 from recognition.evaluation.options import Options
 from recognition.evaluation.parts import Parts
+from recognition.evaluation.quality import Quality
 from recognition.evaluation.task import Grouping, Task
 from recognition.progress import Watch, unwatched
 
 
 def evaluate(
     embeddings: npt.ArrayLike,
-    labels: npt.ArrayLike,
+    labels: npt.ArrayLike | None,
     *,
     options: Options | None = None,
     pairs: PairList | None = None,
@@ -32,33 +38,60 @@ def evaluate(
     grouping: Grouping | None = None,
     failures: Sequence[Failure] = (),
     checkpoint: Path | None = None,
+    ids: npt.ArrayLike | None = None,
+    weights: ClassWeights | None = None,
+    normaliser: Normaliser | None = None,
+    quality: Quality | None = None,
+    distractors: Distractors | None = None,
     watch: Watch = unwatched,
 ) -> Findings:
     """What embeddings are worth on the people they show, who must not have been in training.
 
-    Verification over all pairs or those of a list, thresholds, calibration; identification and
-    retrieval too, unless a list says which pairs to judge. A part that the data is too small for
-    is left out, and the notes of the input say why; a part that was asked for by name is refused.
+    Verification over all pairs or those of a list, thresholds, calibration; identification,
+    retrieval, separability and neighbours too, unless a list says which pairs to judge. A part
+    that the data is too small for is left out, and the notes of the input say why; a part that was
+    asked for by name is refused.
 
     Up to eight million pairs (4,000 pictures) every score is kept. Beyond, verification still
     compares all pairs, see `tally_all`; accuracy, thresholds, calibration and the comparison of
-    two models are measured on people drawn at random with so many pictures, and identification
-    and retrieval on a hundred thousand pictures. Their notes say so.
+    two models are measured on people drawn at random with so many pictures, and identification,
+    retrieval, separability and neighbours on a hundred thousand pictures. Their notes say so.
 
     Args:
         embeddings: (N, D), not necessarily normalised.
-        labels: (N,) the person on each picture.
+        labels: (N,) the person on each picture; None with `pairs` that are anonymous, as those of
+            a `.bin`, which are judged by comparison instead of by person.
         options: targets, thresholds, the seed; see `Options`.
         pairs: judge these pairs only, accuracy with their own folds.
         other: (N, D') a second model's embeddings of the same pictures, in the same order.
         grouping: report both error rates within each group at one threshold.
         failures: pictures that could not be embedded; they count as errors.
         checkpoint: where more pairs than can be kept save how far they are, and go on from.
+        ids: (N,) names of the pictures, for the lists of those to look at; their rows if None.
+        weights: class weights of the head, where these are the people it was trained on: adds
+            W-EC, W-Inter, NC3 and NC4 to separability.
+        normaliser: a cohort of other people to hold scores against; what that changes is a section.
+        quality: of each picture; what discarding the worst ones does is a section.
+        distractors: other people to be found among; how often that succeeds is a section.
         watch: told how far each stage is.
 
     Raises:
         InputError: embeddings or labels that cannot be used, one kind of comparisons only.
     """
+    if pairs is not None and pairs.anonymous:
+        by_person = other, grouping, weights, normaliser, quality, distractors
+        if any(each is not None for each in by_person):
+            raise InputError(
+                "expected no second model, grouping, weights, cohort, quality or distractors with "
+                "pairs that do not know the people: all are judged by person; give a list of "
+                "pairs, and labels"
+            )
+        return evaluate_anonymous(np.asarray(embeddings), pairs, options or Options(), failures)
+    if labels is None:
+        raise InputError(
+            "expected labels, (N,) the person on each picture, got none; only pairs of a .bin do "
+            "without"
+        )
     task = Task(
         np.asarray(embeddings),
         np.asarray(labels).astype(str),
@@ -67,10 +100,21 @@ def evaluate(
         tuple(failures),
         checkpoint,
         watch,
+        ids=None if ids is None else np.asarray(ids).astype(str),
+        weights=weights,
+        normaliser=normaliser,
+        quality=quality,
+        distractors=distractors,
     )
     task.check(other, grouping)
     scores = task.scores()
     sections = task.sections(scores)
+    if normaliser is not None:
+        sections.append(task.normalisation(scores, normaliser))
+    if distractors is not None:
+        sections.append(task.among(distractors))
+    if quality is not None:
+        sections.append(task.discarding(scores, quality))
     groups = task.groups(scores, grouping) if grouping is not None else None
     comparison = task.comparison(scores, np.asarray(other)) if other is not None else None
     return Findings(task.describe(scores), sections, groups, comparison)
@@ -93,10 +137,7 @@ def evaluate_scores(scores: ScoreFile, *, options: Options | None = None) -> Fin
     lost = Lost(*scores.failures)
     sections.append(account_for(comparisons_lost(table, lost), table, lost, options))
     if not isinstance(table, Scores):
-        notes.append(
-            "nobody knows who was compared: intervals take comparisons for independent, and are "
-            "too narrow where people take part in several"
-        )
+        notes.append(UNKNOWN)
     described = {
         "mated": len(table.mated),
         "nonmated": table.nonmated_count,

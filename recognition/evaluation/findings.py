@@ -59,6 +59,7 @@ def _section(section: Section) -> dict[str, Any]:
         "rows": [plain_row(row) for row in section.rows],
         "notes": list(section.notes),
         "curves": plain(section.curves),
+        "lists": [plain(asdict(each)) for each in section.lists],
     }
 
 

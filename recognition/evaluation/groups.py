@@ -53,7 +53,7 @@ def group_rates(
             f"expected at least two groups in column {column!r}, but it holds "
             f"{', '.join(map(repr, names)) or 'nothing'}; name another column"
         )
-    point = tar_at_fmr(scores, _target(scores, options))
+    point = tar_at_fmr(scores, usual_target(scores, options))
     overall = rates_at(scores, point.threshold)
     rows = [
         _group(name, groups == name, labels, within, point.threshold, overall) for name in names
@@ -82,7 +82,12 @@ def group_rates(
     }
 
 
-def _target(scores: Scores, options: Options) -> float:
+def usual_target(scores: Scores, options: Options) -> float:
+    """The lowest reported FMR from 0.001 on that rests on 30 false matches; else the lowest that does.
+
+    Raises:
+        InputError: none of them can be measured.
+    """
     count = scores.nonmated_count
     targets = options.targets(count)
     for least in (ENOUGH_ERRORS, 1):
@@ -91,7 +96,7 @@ def _target(scores: Scores, options: Options) -> float:
             return min([target for target in measured if target >= USUAL] or measured)
     raise InputError(
         f"expected an FMR that {count} non-mated comparisons can measure, to set the threshold "
-        f"of all groups; the smallest is {1 / count:.1e}"
+        f"for all; the smallest is {1 / count:.1e}"
     )
 
 

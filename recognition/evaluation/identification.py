@@ -1,6 +1,6 @@
 """Who is this, and is it anyone we know? Open-set identification of people never seen before."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -126,11 +126,12 @@ def search_halves(
     halves: Sequence[OpenSet],
     *,
     watch: Watch = unwatched,
+    search: Callable[..., Searches] = search_people,
 ) -> Searches:
     """The searches of each of the halves for its probes, in one table."""
     return pool(
         [
-            search_people(
+            search(
                 embeddings[half.gallery_index],
                 labels[half.gallery_index],
                 embeddings[half.probe_index],

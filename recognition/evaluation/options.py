@@ -7,7 +7,15 @@ from typing import Literal, get_args
 from recognition.errors import InputError
 from recognition.metrics.verification import allowed_errors
 
-Part = Literal["verification", "thresholds", "calibration", "identification", "retrieval"]
+Part = Literal[
+    "verification",
+    "thresholds",
+    "calibration",
+    "identification",
+    "retrieval",
+    "separability",
+    "neighbours",
+]
 PARTS: tuple[Part, ...] = get_args(Part)
 
 

@@ -16,6 +16,7 @@ from recognition.metrics.verification import (
     equal_error_rate,
     tar_at_fmr,
 )
+from recognition.progress import Watch, unwatched
 
 UNTOLD = "not told apart"
 
@@ -70,7 +71,13 @@ def difference(
 
 
 def compare_scores(
-    first: Scores, second: Scores, targets: Sequence[float], *, replicates: int, seed: int
+    first: Scores,
+    second: Scores,
+    targets: Sequence[float],
+    *,
+    replicates: int,
+    seed: int,
+    watch: Watch = unwatched,
 ) -> list[Difference]:
     """EER, AUC and TAR at each FMR of two models that scored the same pairs of the same people.
 
@@ -89,7 +96,11 @@ def compare_scores(
             "the same pictures"
         )
     weights = draw(first.people, replicates, seed)
-    one, two = (_resamples(scores, weights, targets) for scores in (first, second))
+    with watch("resampling people", 2) as advance:
+        one = _resamples(first, weights, targets)
+        advance(1)
+        two = _resamples(second, weights, targets)
+        advance(2)
     found = [
         difference(
             "eer",

@@ -36,7 +36,7 @@ class Parts:
         table: ScoreLists,
         *,
         verification: Callable[[], Section] | None = None,
-        accuracy: Callable[[Scores], Row] | None = None,
+        accuracy: Callable[[], Row] | None = None,
     ) -> list[Section]:
         """What follows from a table of scores alone.
 
@@ -47,8 +47,11 @@ class Parts:
         options = self.options
         if "verification" in options.parts:  # never left out: without it there is no evaluation
             sections.append(verification() if verification else verify(table, options))
+        if accuracy is not None:
+            self._with_accuracy(sections, accuracy)
+        elif isinstance(table, Scores):
+            self._with_accuracy(sections, lambda: self._accuracy(table))
         if isinstance(table, Scores):
-            self._with_accuracy(sections, table, accuracy or self._accuracy)
             self.add(sections, "thresholds", lambda: transfer_thresholds(table, options))
         self.add(sections, "calibration", lambda: calibrate(table, options))
         return sections
@@ -57,12 +60,10 @@ class Parts:
         label = "Accuracy, folds by person"
         return accuracy_row(person_folds(table, seed=self.options.seed), label)
 
-    def _with_accuracy(
-        self, sections: list[Section], table: Scores, accuracy: Callable[[Scores], Row]
-    ) -> None:
+    def _with_accuracy(self, sections: list[Section], accuracy: Callable[[], Row]) -> None:
         if not sections:
             return
         try:
-            sections[0] = replace(sections[0], rows=(*sections[0].rows, accuracy(table)))
+            sections[0] = replace(sections[0], rows=(*sections[0].rows, accuracy()))
         except InputError as error:
             self.notes.append(f"accuracy was left out: {error}")

@@ -29,6 +29,25 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Listing:
+    """Things to look at one by one, the most telling first.
+
+    Attributes:
+        key: its name for machines.
+        title: a heading for people.
+        headings: of the columns.
+        rows: as many as are worth keeping, each as long as the headings.
+        total: how many there are.
+    """
+
+    key: str
+    title: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str | float | int | None, ...], ...]
+    total: int
+
+
+@dataclass(frozen=True)
 class Section:
     """Rows that belong together, and what holds for all of them.
 
@@ -38,6 +57,7 @@ class Section:
         rows: what was found.
         notes: sentences for below the table.
         curves: arrays that figures are drawn from, by name of the curve, then of the axis.
+        lists: single pictures or people that the numbers point to.
     """
 
     key: str
@@ -45,3 +65,4 @@ class Section:
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
     curves: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    lists: tuple[Listing, ...] = ()

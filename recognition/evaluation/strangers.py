@@ -9,6 +9,7 @@ import numpy.typing as npt
 from recognition.comparisons import compare_all
 from recognition.evaluation.estimates import Estimate, at_point
 from recognition.evaluation.identification import search_halves
+from recognition.evaluation.separability import compact
 from recognition.metrics import (
     EqualErrorRate,
     ErrorCurve,
@@ -37,7 +38,8 @@ class Evaluation:
     """All numbers of one set of embeddings, by name, and what figures are drawn from.
 
     Attributes:
-        estimates: `eer`, `auc`, `tar@fmr=0.1` ..., `rank1`, `fnir@fpir=0.01` ..., `intra`, `inter`.
+        estimates: `eer`, `auc`, `tar@fmr=0.1` ..., `rank1`, `fnir@fpir=0.01` ..., `intra`, `inter`,
+            and those of `separability.compact`: `silhouette`, `trace-ratio`, `nc1`, ...
         eer: the equal error rate.
         curve: some hundred steps of the exact error curve.
         mated: (200,) histogram of the mated scores over [-1, 1].
@@ -62,7 +64,7 @@ def evaluate_strangers(
     replicates: int = 1000,
     enrolled_pictures: int = 5,
 ) -> Evaluation:
-    """Verification over all pairs, open-set identification, and angles.
+    """Verification over all pairs, open-set identification, angles, and separability.
 
     Identification enrols one half of the people by up to five pictures each and probes with the
     rest of their pictures and with all of the other half; then the halves swap, and both
@@ -108,6 +110,7 @@ def evaluate_strangers(
         *mean_interval(angles.person_angles, angles.persons, replicates=replicates, seed=seed),
         counts={"people": len(angles.persons)},
     )
+    estimates |= compact(embeddings, labels, replicates=replicates, seed=seed)
     return Evaluation(
         estimates,
         eer,

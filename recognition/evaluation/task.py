@@ -1,5 +1,6 @@
 """One set of embeddings and what is asked of it: all pairs or a list, in full or on a sample."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -8,14 +9,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from recognition.cohorts import Normaliser
 from recognition.comparisons.all_pairs import tally_all
+from recognition.comparisons.compared import Compared, all_pairs, listed_pairs
 from recognition.comparisons.pairs import compare_all, compare_pairs
 from recognition.comparisons.scores import Scores
 from recognition.comparisons.tally import Tally
+from recognition.datasets._files import listed
 from recognition.datasets.embedding_files import Failure
 from recognition.datasets.pair_lists import PairList
+from recognition.datasets.weight_files import ClassWeights
+from recognition.disjoint import require_other_people
+from recognition.embeddings import People, people_of
 from recognition.errors import InputError
-from recognition.evaluation.accuracy import FoldedPairs, accuracy_row, person_folds
+from recognition.evaluation.accuracy import accuracy_row, listed_accuracy, person_folds
+from recognition.evaluation.classes import check_classes
+from recognition.evaluation.distractors import Distractors, distractor_section
 from recognition.evaluation.failures import (
     Lost,
     account_for,
@@ -24,11 +33,15 @@ from recognition.evaluation.failures import (
 )
 from recognition.evaluation.groups import group_rates
 from recognition.evaluation.identification import identify_strangers
+from recognition.evaluation.neighbourhood import neighbour
+from recognition.evaluation.normalised import normalised_section, searched_twice
 from recognition.evaluation.options import Options
 from recognition.evaluation.paired import compare_scores
 from recognition.evaluation.parts import Parts
+from recognition.evaluation.quality import Quality, quality_section
 from recognition.evaluation.retrieval import retrieve
 from recognition.evaluation.rows import Row, Section
+from recognition.evaluation.separability import separate
 from recognition.evaluation.tallied import verify_tally
 from recognition.progress import Watch
 from recognition.protocols import sample_people
@@ -59,6 +72,11 @@ class Task:
     checkpoint: Path | None
     watch: Watch
     notes: list[str] = field(default_factory=list)
+    ids: npt.NDArray[np.str_] | None = None
+    weights: ClassWeights | None = None
+    normaliser: Normaliser | None = None
+    quality: Quality | None = None
+    distractors: Distractors | None = None
 
     def check(self, other: npt.ArrayLike | None, grouping: Grouping | None) -> None:
         """Refuse what cannot be, before hours of work."""
@@ -67,12 +85,46 @@ class Task:
                 f"expected embeddings of shape (N, D) and N labels, got {self.embeddings.shape} "
                 f"and {self.labels.shape}"
             )
-        for what, entries in (("second model", other), ("grouping", grouping and grouping.values)):
+        if self.weights is not None:
+            check_classes(self.weights, self.labels, self.embeddings.shape[1])
+        for what, entries in (
+            ("second model", other),
+            ("grouping", grouping and grouping.values),
+            ("list of ids", self.ids),
+            ("quality", self.quality and self.quality.values),
+        ):
             if entries is not None and len(np.asarray(entries)) != len(self.labels):
                 raise InputError(
                     f"expected a {what} with one entry for each of {len(self.labels)} pictures, "
                     f"got {len(np.asarray(entries))}; put them in the same order"
                 )
+        if self.distractors is not None:
+            others = self.distractors.embeddings
+            people = people_of(self.distractors.labels, len(others))
+            self._check_failed(people, "the distractors")
+            require_other_people(self.embeddings, self.labels, others, people, "the distractors")
+        if self.normaliser is not None:
+            self._check_cohort(self.normaliser)
+
+    def _check_failed(self, people: People, what: str) -> None:
+        shared = sorted({one.label for one in self.failures} & set(people.names.tolist()))
+        if shared:
+            raise InputError(
+                f"expected other people in {what}, but {listed(shared)} are evaluated too, by "
+                f"pictures that could not be embedded; leave them out of {what}"
+            )
+
+    def _check_cohort(self, normaliser: Normaliser) -> None:
+        self._check_failed(normaliser.people, "the cohort")
+        normaliser.require_apart(self.embeddings, self.labels)
+        parts = self.options.parts
+        pairs = "verification" in parts and (normaliser.symmetric or self.pairs is not None)
+        if not pairs and (self.pairs is not None or "identification" not in parts):
+            raise InputError(
+                f"expected something to normalise by {normaliser.method}, but only "
+                f"{', '.join(parts)} is asked for, and it needs an enrolled and a searched side; "
+                "take s or as, list pairs with --pairs, or let identification be done too"
+            )
 
     @cached_property
     def large(self) -> bool:
@@ -109,26 +161,27 @@ class Task:
     def sections(self, scores: Scores | Tally) -> list[Section]:
         """All that was asked for and can be done."""
         parts = Parts(self.options, self.notes)
-        folded = self.pairs is not None and self.pairs.folds is not None
-        accuracy = self._listed_accuracy if folded else None
         if isinstance(scores, Tally):
             sections = self._of_tally(parts, scores)
         else:
-            sections = parts.of_scores(scores, accuracy=accuracy)
+            sections = parts.of_scores(scores, accuracy=self._folded(scores))
         failed = np.array([one.label for one in self.failures], np.str_)
         if self.pairs is None:
             parts.add(sections, "identification", lambda: self._identification(failed))
             parts.add(sections, "retrieval", self._retrieval)
+            parts.add(sections, "separability", lambda: self._separability(scores))
+            parts.add(sections, "neighbours", self._neighbours)
         acquired = failures_to_acquire(self.labels, failed)
         sections.append(account_for(acquired, scores, self._lost(failed), self.options))
         return sections
 
     def _of_tally(self, parts: Parts, tally: Tally) -> list[Section]:
         """Verification of all, and the rest of what needs every score on a sample of people."""
+        kept = self._kept(self.embeddings, self.sample)
         sections = parts.of_scores(
-            self._kept(self.embeddings, self.sample),
+            kept,
             verification=lambda: verify_tally(tally, self.options),
-            accuracy=self._sampled_accuracy,
+            accuracy=lambda: self._sampled_accuracy(kept),
         )
         return [
             section
@@ -137,33 +190,35 @@ class Task:
             for section in sections
         ]
 
+    def _folded(self, scores: Scores) -> Callable[[], Row] | None:
+        """How accuracy follows from the folds of the list, if it has any."""
+        pairs = self.pairs
+        if pairs is None or pairs.folds is None:
+            return None
+        return lambda: listed_accuracy(scores, pairs)
+
     def _sampled_accuracy(self, scores: Scores) -> Row:
         found = accuracy_row(
             person_folds(scores, seed=self.options.seed), "Accuracy, folds by person"
         )
         return replace(found, estimate=replace(found.estimate, note=self._sample_note))
 
-    def _listed_accuracy(self, scores: Scores) -> Row:
-        pairs = self.pairs
-        if pairs is None or pairs.folds is None:
-            raise InputError("expected a list of pairs with folds")
-        kinds = pairs.mated, ~pairs.mated
-        listed = FoldedPairs(
-            np.concatenate([scores.mated, scores.nonmated]).astype(np.float64),
-            np.repeat([True, False], [len(scores.mated), len(scores.nonmated)]),
-            np.concatenate([pairs.folds[kind] for kind in kinds]),
-            len(np.unique(scores.mated_person)),
-        )
-        return accuracy_row(listed, "Accuracy, folds of the list")
+    @cached_property
+    def _among(self) -> Mask:
+        """(N,) the pictures that are searched among."""
+        if len(self.labels) <= SEARCHED:
+            return np.ones(len(self.labels), bool)
+        kept = sample_people(self.labels, most_pictures=SEARCHED, seed=self.options.seed)
+        return np.isin(self.labels, kept)
 
     @cached_property
     def _searched(self) -> tuple[npt.NDArray[Any], npt.NDArray[np.str_], tuple[str, ...]]:
         """Embeddings and labels that are searched among, and what to say of them."""
-        if len(self.labels) <= SEARCHED:
+        mask = self._among
+        if mask.all():
             return self.embeddings, self.labels, ()
-        kept = sample_people(self.labels, most_pictures=SEARCHED, seed=self.options.seed)
-        mask = np.isin(self.labels, kept)
-        note = f"Measured on {len(kept)} people at random, {mask.sum()} pictures of {len(mask)}"
+        people = len(np.unique(self.labels[mask]))
+        note = f"Measured on {people} people at random, {mask.sum()} pictures of {len(mask)}"
         return self.embeddings[mask], self.labels[mask], (note,)
 
     def _identification(self, failed: npt.NDArray[np.str_]) -> Section:
@@ -191,6 +246,86 @@ class Task:
             replicates=options.replicates,
             progress=self.watch,
         )
+        return replace(section, notes=(*notes, *section.notes))
+
+    def _separability(self, scores: Scores | Tally) -> Section:
+        embeddings, labels, notes = self._searched
+        section = separate(
+            embeddings,
+            labels,
+            scores=scores,
+            weights=self.weights,
+            options=self.options,
+            watch=self.watch,
+        )
+        if notes:
+            notes = (*notes, "Kolmogorov-Smirnov is of all comparisons")
+        return replace(section, notes=(*notes, *section.notes))
+
+    def _neighbours(self) -> Section:
+        embeddings, labels, notes = self._searched
+        ids = None if self.ids is None else self.ids[self._among]
+        section = neighbour(embeddings, labels, ids=ids, options=self.options, watch=self.watch)
+        return replace(section, notes=(*notes, *section.notes))
+
+    def normalisation(self, scores: Scores | Tally, normaliser: Normaliser) -> Section:
+        """What normalised scores are worth beside the raw ones, of all pairs or those of a list."""
+        options, notes = self.options, []
+        pairs = None
+        if "verification" in options.parts:
+            if normaliser.symmetric or self.pairs is not None:
+                pairs = self._normalised_pairs(scores, normaliser)
+                if self.large:
+                    notes.append(f"Pairs: {self._sample_note}")
+            else:
+                notes.append(
+                    f"{normaliser.method} tells the enrolled picture from the other, which all pairs "
+                    "do not: only searches are normalised; s and as1 do for both"
+                )
+        searches = None
+        if self.pairs is None and "identification" in options.parts:
+            embeddings, labels, about = self._searched
+            searches = searched_twice(normaliser, embeddings, labels, options, self.watch)
+            notes += [f"Searches: {note}" for note in about]
+            if self.failures:
+                notes.append("Pictures that could not be embedded are left out of these searches")
+        return normalised_section(normaliser, pairs, searches, options, notes, self.watch)
+
+    def _normalised_pairs(
+        self, scores: Scores | Tally, normaliser: Normaliser
+    ) -> tuple[Scores, Scores]:
+        raw, compared, mask = self._pair_by_pair(scores)
+        return raw, normaliser.scores(raw, self.embeddings[mask], compared, watch=self.watch)
+
+    def _pair_by_pair(self, scores: Scores | Tally) -> tuple[Scores, Compared, Mask]:
+        """Every score with its two pictures, of all pictures or those of the sample."""
+        mask = self.sample if self.large else np.ones(len(self.labels), bool)
+        kept = self._kept(self.embeddings, mask) if isinstance(scores, Tally) else scores
+        if self.pairs is None:
+            return kept, all_pairs(self.labels[mask]), mask
+        return kept, listed_pairs(self.labels, self.pairs.first, self.pairs.second), mask
+
+    def among(self, distractors: Distractors) -> Section:
+        """How often people are found first among distractors."""
+        embeddings, labels, notes = self._searched
+        failed = np.array([one.label for one in self.failures], np.str_)
+        section = distractor_section(
+            embeddings,
+            labels,
+            distractors,
+            failures=failed[np.isin(failed, labels)] if notes else failed,
+            seed=self.options.seed,
+            watch=self.watch,
+        )
+        return replace(section, notes=(*notes, *section.notes))
+
+    def discarding(self, scores: Scores | Tally, quality: Quality) -> Section:
+        """What discarding pictures of low quality does to the errors."""
+        kept, compared, mask = self._pair_by_pair(scores)
+        section = quality_section(
+            kept, compared, Quality(quality.name, quality.values[mask]), self.options, self.watch
+        )
+        notes = (self._sample_note,) if self.large else ()
         return replace(section, notes=(*notes, *section.notes))
 
     def _lost(self, failed: npt.NDArray[np.str_]) -> Lost:
@@ -230,6 +365,7 @@ class Task:
             options.targets(first.nonmated_count),
             replicates=options.replicates,
             seed=options.seed,
+            watch=self.watch,
         )
         notes = [
             (

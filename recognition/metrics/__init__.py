@@ -2,11 +2,17 @@
 
 Pure functions of tables of scores, of searches, and of embeddings. Higher scores are more alike,
 and accepted at score >= threshold. A rate is at most its target, ties count against the system,
-and what cannot be measured says so instead of being zero.
+and what cannot be measured says so instead of being zero. Separability is in `separability`,
+nearest neighbours in `neighbourhood`.
 """
 
 from recognition.metrics.accuracy import FoldAccuracy, fold_accuracy
-from recognition.metrics.angles import AngleStatistics, angle_statistics
+from recognition.metrics.angles import (
+    AngleStatistics,
+    PictureAngles,
+    angle_statistics,
+    leave_one_out_angles,
+)
 from recognition.metrics.bootstrap import bootstrap
 from recognition.metrics.calibration import (
     brier_score,
@@ -69,7 +75,9 @@ from recognition.metrics.intervals import (
     verification_intervals,
     wilson,
 )
+from recognition.metrics.normalisation import Spread, normalise_scores, spread_of
 from recognition.metrics.proportions import clopper_pearson
+from recognition.metrics.quality import ErrorDiscard, error_versus_discard, mean_fnmr
 from recognition.metrics.retrieval import (
     RelevantRanks,
     mean_average_precision_at_r,
@@ -104,6 +112,7 @@ __all__ = [
     "DetectionCost",
     "EqualErrorRate",
     "ErrorCurve",
+    "ErrorDiscard",
     "ExpectedPerformance",
     "Failures",
     "FoldAccuracy",
@@ -114,9 +123,11 @@ __all__ = [
     "OpenSetCurve",
     "OpenSetPoint",
     "OperatingPoint",
+    "PictureAngles",
     "RelevantRanks",
     "Searches",
     "Selectivity",
+    "Spread",
     "TailResamples",
     "TallyIntervals",
     "Transfer",
@@ -137,6 +148,7 @@ __all__ = [
     "d_prime",
     "equal_error_rate",
     "error_curve",
+    "error_versus_discard",
     "expected_calibration_error",
     "expected_performance",
     "false_accept_rate",
@@ -154,10 +166,13 @@ __all__ = [
     "hter",
     "hull_equal_error_rate",
     "identification_intervals",
+    "leave_one_out_angles",
     "mean_average_precision_at_r",
+    "mean_fnmr",
     "mean_interval",
     "min_cllr",
     "min_dcf",
+    "normalise_scores",
     "oscr_area",
     "oscr_curve",
     "partial_area",
@@ -170,6 +185,7 @@ __all__ = [
     "recall_at",
     "selectivity",
     "share_interval",
+    "spread_of",
     "tabulate",
     "tail_resamples",
     "tally_intervals",

@@ -1,12 +1,14 @@
 """How tight people are and how far apart, in degrees: Table 3 of the ArcFace paper."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from recognition.embeddings import Floats, People, centres, people_of, unit_rows
 from recognition.errors import InputError
+from recognition.progress import Watch, unwatched
 
 TILE = 2**21  # cosines in memory at a time
 
@@ -48,6 +50,8 @@ def angle_statistics(
     labels: npt.ArrayLike,
     class_weights: npt.ArrayLike | None = None,
     class_labels: npt.ArrayLike | None = None,
+    *,
+    watch: Watch = unwatched,
 ) -> AngleStatistics:
     """Angles within people and between them, and of class weights to the people they stand for.
 
@@ -60,6 +64,7 @@ def angle_statistics(
         labels: (N,) the person on each picture.
         class_weights: (C, D), one row per class of the head; none gives no W-EC and no W-Inter.
         class_labels: (C,) the person of each row; all must be among the labels.
+        watch: told how many of the people, and of the classes, have found the nearest other one.
 
     Raises:
         InputError: embeddings or weights without a direction, people whose pictures cancel out,
@@ -82,12 +87,12 @@ def angle_statistics(
     middle = centres(unit, people)
     use = several[people.codes]
     picture_angles = angles_between(unit[use], middle[people.codes[use]])
-    person_angles = nearest_angles(middle)
+    person_angles = nearest_angles(middle, watch)
     class_angles = class_gaps = None
     if class_weights is not None:
         weights = unit_rows(class_weights, what="class weights")
-        own = middle[_persons_of_classes(class_labels, weights, middle, people)]
-        class_angles, class_gaps = angles_between(weights, own), nearest_angles(weights)
+        own = middle[persons_of_classes(class_labels, weights, people, unit.shape[1])]
+        class_angles, class_gaps = angles_between(weights, own), nearest_angles(weights, watch)
     return AngleStatistics(
         intra=float(picture_angles.mean()),
         inter=float(person_angles.mean()),
@@ -103,13 +108,65 @@ def angle_statistics(
     )
 
 
-def _persons_of_classes(
-    class_labels: npt.ArrayLike | None, weights: Floats, middle: Floats, people: People
+class PictureAngles(NamedTuple):
+    """The mean angle in degrees, and (N',) the angles with (N',) str, who is on each picture."""
+
+    mean: float
+    angles: Floats
+    persons: npt.NDArray[np.str_]
+
+
+def leave_one_out_angles(unit: Floats, people: People) -> PictureAngles:
+    """angle(x_i, Σ_{j≠i} x_j): each picture against the mean of its person's *other* pictures.
+
+    In the paper's Intra a picture is part of its own centre, which makes it smaller the fewer
+    pictures a person has: with two, it is half of this. People with one picture are left out.
+
+    Args:
+        unit: (N, D) unit embeddings, as `unit_rows` makes them.
+        people: who is on each.
+
+    Raises:
+        InputError: nobody with two pictures, or a picture whose others cancel out.
+
+    >>> leave_one_out_angles(unit_rows([[1, 1], [1, -1], [0, 1]]), people_of(["a", "a", "b"])).mean
+    90.0
+    """
+    use = np.flatnonzero(people.pictures[people.codes] > 1)
+    if not len(use):
+        raise InputError("expected someone with 2 pictures; add pictures")
+    order = use[np.argsort(people.codes[use], kind="stable")]
+    codes = people.codes[order]
+    starts = np.flatnonzero(np.append(True, codes[1:] != codes[:-1]))
+    sums = np.zeros((len(people.names), unit.shape[1]))
+    sums[codes[starts]] = np.add.reduceat(unit[order], starts, axis=0)
+    angles = np.empty(len(use))
+    step = max(1, TILE // unit.shape[1])
+    for start in range(0, len(use), step):
+        here = use[start : start + step]
+        others = sums[people.codes[here]] - unit[here]
+        lengths = np.linalg.norm(others, axis=1, keepdims=True)
+        if (lengths < 64 * np.finfo(np.float64).eps).any():  # what rounding leaves of zero
+            at = here[int(lengths[:, 0].argmin())]
+            raise InputError(
+                f"the other pictures of {str(people.names[people.codes[at]])!r} than that in row "
+                f"{at} cancel out, so their mean has no direction; check the labels"
+            )
+        angles[start : start + step] = angles_between(unit[here], others / lengths)
+    return PictureAngles(float(angles.mean()), angles, people.names[people.codes[use]])
+
+
+def persons_of_classes(
+    class_labels: npt.ArrayLike | None, weights: Floats, people: People, dim: int
 ) -> npt.NDArray[np.int64]:
-    """(C,) the person each class weight stands for, as a place among the people."""
-    if class_labels is None or len(weights) < 2 or weights.shape[1] != middle.shape[1]:
+    """(C,) the person each class weight stands for, as a place among the people.
+
+    Raises:
+        InputError: weights or labels that do not fit the people and their `dim` dimensions.
+    """
+    if class_labels is None or len(weights) < 2 or weights.shape[1] != dim:
         raise InputError(
-            f"expected class weights for 2 people or more, in the embeddings' {middle.shape[1]} "
+            f"expected class weights for 2 people or more, in the embeddings' {dim} "
             f"dimensions and with class labels; got shape {weights.shape} and "
             f"{'no' if class_labels is None else 'some'} labels; pass the rows of the head"
         )
@@ -134,7 +191,7 @@ def angles_between(one: Floats, two: Floats) -> Floats:
     return angles
 
 
-def nearest_angles(unit: Floats) -> Floats:
+def nearest_angles(unit: Floats, watch: Watch = unwatched) -> Floats:
     """(C,) the angle of each row to the nearest other one, of (C, D) unit vectors.
 
     The nearest is found by its cosine, by tiles of rows, and its angle computed by
@@ -142,9 +199,11 @@ def nearest_angles(unit: Floats) -> Floats:
     """
     nearest = np.empty(len(unit), np.int64)
     step = max(1, TILE // len(unit))
-    for start in range(0, len(unit), step):
-        cosines = unit[start : start + step] @ unit.T
-        rows = np.arange(len(cosines))
-        cosines[rows, rows + start] = -np.inf
-        nearest[start : start + step] = cosines.argmax(axis=1)
+    with watch("nearest people", len(unit)) as advance:
+        for start in range(0, len(unit), step):
+            cosines = unit[start : start + step] @ unit.T
+            rows = np.arange(len(cosines))
+            cosines[rows, rows + start] = -np.inf
+            nearest[start : start + step] = cosines.argmax(axis=1)
+            advance(min(start + step, len(unit)))
     return angles_between(unit, unit[nearest])

@@ -430,8 +430,22 @@ def share_interval(
             f"{persons.shape}; leave out what was not tried"
         )
     tried = np.bincount(persons)
-    moved = _influence(np.bincount(persons[successes], minlength=len(tried)), tried)
-    return _by_person(float(successes.mean()), moved, tried, level)
+    return counted_interval(np.bincount(persons[successes], minlength=len(tried)), tried, level)
+
+
+def counted_interval(successes: Counts, tried: Counts, level: float = 0.95) -> Interval:
+    """As `share_interval`, from the successes (C,) and trials (C,) of each person.
+
+    Raises:
+        InputError: no trials, successes that are not among them, or a level out of range.
+    """
+    if successes.shape != tried.shape or not tried.any() or (successes > tried).any():
+        raise InputError(
+            f"expected successes among trials of each person, got shapes {successes.shape} and "
+            f"{tried.shape} and {tried.sum()} trials; count both over the same people"
+        )
+    share = float(successes.sum() / tried.sum())
+    return _by_person(share, _influence(successes, tried), tried, level)
 
 
 def _influence(errors: Counts, tried: Counts) -> _Influence:

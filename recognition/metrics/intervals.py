@@ -160,6 +160,36 @@ def identification_intervals(
     """
     _check(replicates, level)
     resolved = {target: fnir_at_fpir(candidates, target).resolved for target in fpir_targets}
+    again = identification_resamples(candidates, fpir_targets, replicates=replicates, seed=seed)
+    fnir = {
+        target: _middle(missed, level) if resolved[target] else None
+        for target, missed in again.fnir.items()
+    }
+    first = candidates.ranks == 1
+    own = people_of(candidates.probes).codes[candidates.mated]
+    methods = {"rank-one": CLUSTERED_WILSON, "fnir": PERSON_BOOTSTRAP}
+    return IdentificationIntervals(share_interval(first, own, level=level), fnir, methods)
+
+
+class IdentificationResamples(NamedTuple):
+    """What each resample of the people on the probes gives."""
+
+    rank_one: Floats  # (B,)
+    fnir: dict[float, Floats]  # (B,) at each target FPIR
+
+
+def identification_resamples(
+    candidates: Searches, fpir_targets: Sequence[float], *, replicates: int = 1000, seed: int = 0
+) -> IdentificationResamples:
+    """The rank-one rate and FNIR at each target FPIR in resamples of the people on the probes.
+
+    Searches for the same probes are resampled alike by equal seeds, so their differences are
+    paired.
+
+    Raises:
+        InputError: see `identification_intervals`.
+    """
+    _check(replicates, 0.95)
     people = people_of(candidates.probes)
     weights = draw(len(people.names), replicates, seed)
     own, strange = people.codes[candidates.mated], people.codes[~candidates.mated]
@@ -171,13 +201,12 @@ def identification_intervals(
     first = candidates.ranks == 1
     hits = _Tail(candidates.mate_scores[first], own[first], weights)
     alarms = _Tail(candidates.stranger_scores, strange, weights)
-    fnir: dict[float, Interval | None] = {}
+    fnir: dict[float, Floats] = {}
     for target in fpir_targets:
         thresholds = alarms.first_beyond(target * nonmated * ROUNDING)
-        missed = (mated - hits.above(thresholds)) / mated
-        fnir[target] = _middle(missed, level) if resolved[target] else None
-    methods = {"rank-one": CLUSTERED_WILSON, "fnir": PERSON_BOOTSTRAP}
-    return IdentificationIntervals(share_interval(first, own, level=level), fnir, methods)
+        fnir[target] = (mated - hits.above(thresholds)) / mated
+    found = np.bincount(own[first], minlength=len(weights)) @ weights
+    return IdentificationResamples(found / mated, fnir)
 
 
 class _Tail:

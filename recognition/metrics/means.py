@@ -62,6 +62,32 @@ def resample_means(
     return MeanResamples(*(_of_comparisons(values, replicates, random) for values in (u, v)))
 
 
+class Totals(NamedTuple):
+    """(B,) the weight of all mated and non-mated comparisons, and whether there are both kinds."""
+
+    mated: Floats
+    nonmated: Floats
+    measured: npt.NDArray[np.bool_]
+
+
+def resampled_totals(scores: Scores, weights: Floats) -> Totals:
+    """How much both kinds of comparisons weigh in each resample, of which one must have both.
+
+    Raises:
+        InputError: none has.
+    """
+    mated: Floats = np.bincount(scores.mated_person, minlength=scores.people) @ weights
+    met = _met(scores, np.ones(len(scores.nonmated)))
+    nonmated: Floats = ((met @ weights) * weights).sum(axis=0)
+    measured = (mated > 0) & (nonmated > 0)
+    if not measured.any():
+        raise InputError(
+            f"none of {weights.shape[1]} resamples had both mated and non-mated comparisons; add "
+            "people, or resamples"
+        )
+    return Totals(mated, nonmated, measured)
+
+
 def _of_people(scores: Scores, u: Values, v: Values, weights: Floats) -> MeanResamples:
     people = scores.people
 
@@ -73,13 +99,7 @@ def _of_people(scores: Scores, u: Values, v: Values, weights: Floats) -> MeanRes
         summed: Floats = ((_met(scores, values) @ weights) * weights).sum(axis=0)
         return summed
 
-    totals = own(np.ones(len(u))), between(np.ones(len(v)))
-    measured = (totals[0] > 0) & (totals[1] > 0)
-    if not measured.any():
-        raise InputError(
-            f"none of {weights.shape[1]} resamples had both mated and non-mated comparisons; add "
-            "people, or resamples"
-        )
+    *totals, measured = resampled_totals(scores, weights)
     sums = [own(column) for column in u.T], [between(column) for column in v.T]
     return MeanResamples(
         *(

@@ -24,14 +24,16 @@ SHARES = (
     ("errors", "trials"),
     ("failed", "pictures"),
     ("failed", "people"),
+    ("missed", "pictures"),
 )
 SIZES = ("queries", "searches", "pairs", "pictures", "people")
 
 SYMBOLS = "*†‡§¶"
 NOT_RESOLVED = "not resolved"
 LONGEST_NAME, LONGEST_WORD, LONGEST_HEADING, LONGEST_COUNT = 48, 18, 14, 15
-MOST_GROUPS, MOST_FAILURES, MOST_LABELS = 30, 20, 4
+MOST_GROUPS, MOST_FAILURES, MOST_LABELS, MOST_LISTED = 30, 20, 4, 5
 LONGEST_TEXT = 60
+LONGEST_CELL = 13  # of a list: six columns fit a terminal
 FMR_ASKED = 0.001
 TAR, FNIR = "tar@fmr=", "fnir@fpir="
 
@@ -42,7 +44,11 @@ def tables(results: Results) -> list[Table]:
     Their marks are explained by `notes`.
     """
     marks = _marks(results)
-    found = [_section(each, marks) for each in results["sections"] if each["rows"]]
+    found = []
+    for section in results["sections"]:
+        if section["rows"]:
+            found.append(_section(section, marks))
+        found += [_listing(each) for each in section.get("lists", ()) if each["rows"]]
     if results["groups"] and results["groups"]["rows"]:
         found.append(_groups(results["groups"], marks))
     if results["comparison"]:
@@ -56,6 +62,20 @@ def _section(section: Entry, marks: Mapping[str, str]) -> Table:
         value, interval = _value(row, marks)
         rows.append([(legible(row["label"]), ""), (value, ""), (interval, ""), (_counted(row), "")])
     return Table(section["title"], ["", "value", "95 % interval", "counted"], rows)
+
+
+def _listing(listing: Entry) -> Table:
+    """The first few of things to look at."""
+    rows = [[(_entry(cell), "") for cell in row] for row in listing["rows"][:MOST_LISTED]]
+    more = listing["total"] - len(rows)
+    first = f" The first {len(rows)} of {listing['total']:,}; see results.json" if more else ""
+    return Table(listing["title"] + first, listing["headings"], rows)
+
+
+def _entry(cell: str | float | None) -> str:
+    if cell is None or isinstance(cell, str):
+        return shortened(cell or "", LONGEST_CELL)
+    return written(cell, "score", 3)
 
 
 def _value(row: Entry, marks: Mapping[str, str]) -> tuple[str, str]:

@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from recognition.report.numbers import span
+
 Results = Mapping[str, Any]
 
 
@@ -35,6 +37,13 @@ ANGLES = (
     Column("intra", "Intra", *DEGREE),
     Column("inter", "Inter", *DEGREE),
 )
+SEPARABILITY = (
+    Column("silhouette", "silhouette", 1.0, 2),
+    Column("nc1", "NC1", 1.0, 2),
+    Column("alignment", "alignment", 1.0, 2),
+    Column("uniformity", "uniformity", 1.0, 2),
+    Column("effective-rank", "effective\nrank", 1.0, 1),
+)
 
 
 class Table(NamedTuple):
@@ -46,11 +55,12 @@ class Table(NamedTuple):
 
 
 def tables(results: Results) -> list[Table]:
-    """Verification, identification, angles: one row per head."""
+    """Verification, identification, angles, separability: one row per head."""
     titles = {
         "Verification: are two pictures of one person?": STRANGERS,
         "Open-set identification: who is it, if anyone enrolled?": SEARCH,
         "Angles in degrees: class weights (W-), and unseen people": ANGLES,
+        "Separability of unseen people": SEPARABILITY,
     }
     return [_table(title, columns, results) for title, columns in titles.items()]
 
@@ -80,11 +90,13 @@ def _cell(column: Column, estimate: Mapping[str, Any]) -> tuple[str, str]:
     doubt = "*" if estimate["note"] else ""
     spread = estimate["spread"]
     value = number(estimate["value"]) + doubt + (f" ±{number(spread)}" if spread else "")
-    return value, f"{number(estimate['low'])}–{number(estimate['high'])}"
+    if estimate["low"] is None or estimate["high"] is None:
+        return value, ""
+    return value, span(number(estimate["low"]), number(estimate["high"]))
 
 
 def _number(column: Column) -> Callable[[float], str]:
-    return lambda value: f"{value * column.unit:.{column.digits}f}"
+    return lambda value: f"{value * column.unit:z.{column.digits}f}"
 
 
 def _inline(cell: tuple[str, str]) -> str:
@@ -109,10 +121,11 @@ def notes(results: Results) -> list[str]:
 def _people(entry: Mapping[str, Any]) -> str:
     learn, test = entry["learn"], entry["test"]
     skipped = f"; {len(entry['skipped'])} files skipped" if entry["skipped"] else ""
-    return (
+    line = (
         f"{entry['source']}: learned from {learn['people']} people ({learn['pictures']} pictures), "
         f"judged on {test['people']} people never seen ({test['pictures']} pictures){skipped}."
     )
+    return " ".join([line, *(f"{note}." for note in entry["notes"])])
 
 
 def _doubts(results: Results, *, missing: bool) -> list[str]:

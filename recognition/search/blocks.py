@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from recognition.embeddings import Floats
+from recognition.embeddings import Floats, as_scores
 
 CELLS = 2**22  # scores in memory at a time, 48 MiB while they are rounded
 LEAST = 32  # rows of a block, however many columns there are: fewer waste the processor
@@ -16,10 +16,10 @@ def score_blocks(
 ) -> Iterator[tuple[slice, npt.NDArray[np.float32]]]:
     """x_i · y_j of unit vectors (Q, D) and (N, D), as blocks (b, N) with the rows they are of.
 
-    Products are summed in float64 and rounded to float32. That rounds away what the sums are off:
-    equal vectors tie exactly, and neither the order of rows and columns nor the size of the
-    blocks shows in a score. Blocks may be changed by whoever gets them; where `into` (Q, N) is
-    given they are its rows, and all of them are there in the end.
+    Products are summed in float64 and rounded by `as_scores`: equal vectors tie exactly, and neither
+    the order of rows and columns nor the size of the blocks shows in a score. Blocks may be changed
+    by whoever gets them; where `into` (Q, N) is given they are its rows, and all of them are there
+    in the end.
     """
     step = max(LEAST, CELLS // len(columns))
     product = np.empty((min(step, len(rows)), len(columns)))
@@ -27,7 +27,7 @@ def score_blocks(
         part = slice(start, min(start + step, len(rows)))
         sums = np.matmul(rows[part], columns.T, out=product[: part.stop - start])
         if into is None:
-            yield part, sums.astype(np.float32)
+            yield part, as_scores(sums, spent=True)
         else:
-            into[part] = sums
+            into[part] = as_scores(sums, spent=True)
             yield part, into[part]

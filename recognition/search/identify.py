@@ -1,10 +1,12 @@
 """Probes against everyone enrolled, exactly."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from recognition.comparisons.steps import Similarities
 from recognition.embeddings import Floats, centres, people_of, unit_rows
 from recognition.errors import InputError
 from recognition.metrics.searches import (
@@ -57,12 +59,7 @@ def search_people(
     """
     check_keep(keep)
     task = prepare(gallery_embeddings, gallery_labels, probe_embeddings, probe_labels)
-    parts = []
-    with watch("searching people", len(task.probes)) as advance:
-        for rows, block in score_blocks(task.probes, task.templates):
-            parts.append(condense(block, task.own[rows], keep))
-            advance(rows.stop)
-    return assemble(parts, task.shown, task.own, task.people)
+    return search_prepared(task, keep=keep, watch=watch)
 
 
 class Prepared(NamedTuple):
@@ -73,6 +70,28 @@ class Prepared(NamedTuple):
     probes: Floats  # (Q, D) unit
     shown: Names  # (Q,) the person on each
     own: npt.NDArray[np.int64]  # (Q,) the place of that person among the people, -1 for strangers
+
+
+def search_prepared(
+    task: Prepared,
+    *,
+    keep: int = KEPT,
+    watch: Watch = unwatched,
+    change: Callable[[slice, Similarities], Similarities] | None = None,
+) -> Searches:
+    """The searches of what passed the door; `change` may make other scores of a block of probes.
+
+    Raises:
+        InputError: nothing to keep.
+    """
+    check_keep(keep)
+    parts = []
+    with watch("searching people", len(task.probes)) as advance:
+        for rows, block in score_blocks(task.probes, task.templates):
+            made = change(rows, block) if change is not None else block
+            parts.append(condense(made, task.own[rows], keep))
+            advance(rows.stop)
+    return assemble(parts, task.shown, task.own, task.people)
 
 
 def prepare(

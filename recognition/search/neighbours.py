@@ -3,8 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from recognition.embeddings import people_of, unit_rows
-from recognition.errors import InputError
+from recognition.embeddings import people_of, require_pairs, unit_rows
 from recognition.metrics.retrieval import RelevantRanks
 from recognition.progress import Watch, unwatched
 from recognition.search.blocks import score_blocks
@@ -39,11 +38,7 @@ def rank_relevant(
     unit = unit_rows(embeddings)
     people = people_of(labels, len(unit))
     pictures = people.pictures
-    if len(people.names) < 2 or pictures.max() < 2:
-        raise InputError(
-            "expected at least 2 people, one of them with 2 pictures, but got "
-            f"{len(people.names)} people with at most {pictures.max()}; add pictures"
-        )
+    require_pairs(people)
     order = np.argsort(people.codes, kind="stable")  # a person's pictures are then one slice
     codes, unit = people.codes[order], unit[order]
     ends = np.cumsum(pictures)

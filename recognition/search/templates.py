@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from recognition.comparisons.product import threads
+from recognition.comparisons.threads import threads
 from recognition.embeddings import Floats
 from recognition.errors import InputError
 from recognition.metrics.searches import Condensed, Names, Searches, assemble, condense, places_of

@@ -131,12 +131,14 @@ def _differences(runs: Sequence[Run]) -> dict[str, Any] | None:
 def describe_data(task: Task, seed: int) -> dict[str, Any]:
     """Where the pictures come from, how many there are, and a hash of them."""
     skipped = dict.fromkeys([*task.learn.skipped, *task.test.skipped])
+    notes = dict.fromkeys([*task.learn.notes, *task.test.notes])
     return {
         "seed": seed,
         "source": printable(task.test.source),
         "learn": _side(task.learn),
         "test": _side(task.test),
         "skipped": [entry._asdict() for entry in skipped],
+        "notes": [printable(note) for note in notes],
     }
 
 

@@ -5,9 +5,12 @@
     python tests/benchmarks/all_pairs.py --people 100000 --million
 
 The floor is the fastest blocked float32 product of the same triangle that numpy or torch offer,
-into one buffer, with nothing done to a score. `tally_all` is timed with its checks, its sorting
-and its sample, once for the tail alone and once with the curve; all three take turns in one
-process. Ratios are medians over the rounds. Seconds of processor time are shown beside those on
+all threads in one block or a block for each thread, with nothing done to a score. `tally_all` is
+timed with its checks, its sorting and its sample, for the tail alone and with the curve; all take
+turns in one process. Where the processor is quicker in bfloat16, the tail alone is found with
+such products and decided in float64; its result is the same bit for bit, so it is held against
+the float32 floor too, and the bfloat16 product alone and the tail in float32 are shown
+beside it. Ratios are medians over the rounds. Seconds of processor time are shown beside those on
 the clock: on a machine that others use as well, only their ratio means something.
 Memory is the peak of a process of its own that makes the embeddings and compares them.
 
@@ -31,6 +34,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -41,9 +45,10 @@ import numpy.typing as npt
 
 from recognition.comparisons import product
 from recognition.comparisons.all_pairs import _tally, tally_all
-from recognition.comparisons.product import Singles, threads
+from recognition.comparisons.product import Product, Singles
 from recognition.comparisons.sorted_rows import sort_rows
 from recognition.comparisons.tally import Tally
+from recognition.comparisons.threads import threads, workers
 from recognition.comparisons.walk import Plan
 
 Labels = npt.NDArray[np.int64]
@@ -64,40 +69,63 @@ def faces(args: argparse.Namespace) -> tuple[Singles, Labels]:
 
 
 class Floor(NamedTuple):
-    """A routine and the block it multiplies."""
+    """A routine, the block it multiplies, and whether each thread has a block of its own."""
 
-    name: str
+    product: Product
     block: int
-    multiply: product.Multiply
+    apart: bool
+
+    def __str__(self) -> str:
+        return f"{self.product.name}, blocks of {self.block}" + ", one a thread" * self.apart
 
 
-def triangle(rows: Singles, best: Floor) -> None:
-    """Every pair once, and nothing else."""
-    buffer = np.empty(best.block**2, np.float32)
-    for top in range(0, len(rows), best.block):
-        a = rows[top : top + best.block]
-        for left in range(top, len(rows), best.block):
-            b = rows[left : left + best.block]
-            best.multiply(a, b, buffer[: len(a) * len(b)].reshape(len(a), len(b)))
+def triangle(rows: Singles, best: Floor, most: int | None = None) -> float:
+    """Every pair once (or `most` blocks of them), and nothing else; pairs a second."""
+    local = threading.local()
+    count = 0
+
+    def multiply(across: slice, down: slice) -> None:
+        if not hasattr(local, "room"):
+            local.room = np.empty(best.block**2, np.int16 if best.product.coarse else np.float32)
+        height, width = across.stop - across.start, down.stop - down.start
+        out = local.room[: height * width].reshape(height, width)
+        best.product.multiply(across, down, out)
+
+    parts = [slice(k, min(k + best.block, len(rows))) for k in range(0, len(rows), best.block)]
+    blocks = [(one, two) for at, one in enumerate(parts) for two in parts[at:]][:most]
+    count = sum((one.stop - one.start) * (two.stop - two.start) for one, two in blocks)
+    if best.apart:
+        with workers() as pool:
+            pool.submit(multiply, *blocks[0]).result()
+            began = time.perf_counter()
+            list(pool.map(multiply, *zip(*blocks, strict=True)))
+    else:
+        multiply(*blocks[0])
+        began = time.perf_counter()
+        for block in blocks:
+            multiply(*block)
+    return count / (time.perf_counter() - began)
 
 
-def quickest(rows: Singles) -> Floor:
-    """The best of every routine and block, each tried five times in turn on warm memory."""
-    took: dict[Floor, list[float]] = {}
-    buffer = np.empty(2**26, np.float32)
-    routines = dict(product._routines())
-    for _ in range(5):
-        for name, multiply in routines.items():
+def quickest(rows: Singles, coarse: bool = False) -> Floor | None:
+    """The best of every routine and block, each tried three times in turn on warm memory."""
+    pace: dict[Floor, float] = {}
+    products = [each for each in product._products(rows) if each.coarse == coarse]
+    for _ in range(3):
+        for routine in products:
             for block in (512, 1024, 2048, 4096, 8192):
-                if 2 * block <= len(rows):
-                    out = buffer[: block**2].reshape(block, block)
-                    began = time.perf_counter()
-                    multiply(rows[:block], rows[block : 2 * block], out)
-                    seconds = (time.perf_counter() - began) / block**2
-                    took.setdefault(Floor(name, block, multiply), []).append(seconds)
-    for found, times in took.items():
-        print(f"  {found.name:6} {found.block:5}  {2e-9 * rows.shape[1] / min(times):6.0f} GF/s")
-    return min(took, key=lambda each: min(took[each]))
+                for apart in (False, True):
+                    floor = Floor(routine, block, apart)
+                    if (3 if apart else 2) * block <= len(rows):
+                        blocks = max(2 * threads(), 2**22 // block**2)
+                        pace[floor] = max(pace.get(floor, 0.0), triangle(rows, floor, blocks))
+    for floor, speed in pace.items():
+        print(f"  {floor!s:45} {2e-9 * rows.shape[1] * speed:6.0f} GF/s")
+    return max(pace, key=lambda each: pace[each], default=None)
+
+
+def fine_alone(rows: Singles) -> product.Candidates:
+    return product.candidates(rows)._replace(coarse=())
 
 
 def take_turns(methods: dict[str, Callable[[], object]], rounds: int, pairs: int) -> None:
@@ -131,17 +159,21 @@ def speed(args: argparse.Namespace) -> None:
     rows, labels = faces(args)
     pairs = len(rows) * (len(rows) - 1) // 2
     unit = sort_rows(rows, labels).rounded
-    best = quickest(unit)
-    print(f"floor: {best.name}, blocks of {best.block}; {pairs:,} pairs")
-    take_turns(
-        {
-            "the product alone": lambda: triangle(unit, best),
-            "tally_all, tail alone": lambda: tally_all(rows, labels, curve=0),
-            "tally_all with curve": lambda: tally_all(rows, labels),
-        },
-        args.rounds,
-        pairs,
-    )
+    best, coarse = quickest(unit), quickest(unit, coarse=True)
+    if best is None:
+        raise SystemExit("expected at least 1,024 pictures")
+    print(f"floor: {best}; {pairs:,} pairs")
+    methods: dict[str, Callable[[], object]] = {
+        "the product alone": lambda: triangle(unit, best),
+        "tally_all, tail alone": lambda: tally_all(rows, labels, curve=0),
+        "tally_all with curve": lambda: tally_all(rows, labels),
+        "  tail alone, all in float32": lambda: _tally(
+            rows, labels, 1e-4, 0, None, None, Plan(candidates=fine_alone)
+        ),
+    }
+    if coarse is not None:
+        methods["  the product alone in bfloat16"] = lambda: triangle(unit, coarse)
+    take_turns(methods, args.rounds, pairs)
 
 
 def peers(args: argparse.Namespace) -> None:

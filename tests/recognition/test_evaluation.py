@@ -122,8 +122,12 @@ def test_a_rate_that_rests_on_little_has_a_value_and_a_warning(found):
 def test_every_interval_holds_its_value(found):
     resolved = [e for e in found.estimates.values() if e.value is not None]
     assert len(resolved) == len(found.estimates) - 2
+    bare = {"nc1", "effective-rank"}  # of all people at once
+    assert {
+        key for key, e in found.estimates.items() if e.value is not None and e.low is None
+    } == bare
     for estimate in resolved:
-        assert estimate.low <= estimate.value <= estimate.high
+        assert estimate.low is None or estimate.low <= estimate.value <= estimate.high
     assert found.estimates["eer"].low < found.estimates["eer"].high
 
 

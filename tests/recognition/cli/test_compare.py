@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from picture_files import insightface_payloads, write_bin, write_records
 from PIL import Image
 from safetensors.numpy import load_file
 from typer.testing import CliRunner, Result
@@ -277,3 +278,76 @@ def test_help_says_what_there_is() -> None:
     assert result.exit_code == 0
     assert "compare" in result.stdout
     assert "Exit codes" in result.stdout
+
+
+# -- other sources than folders --------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def records(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    files = sorted(people.rglob("*.png"))
+    known = sorted({file.parent.name for file in files})
+    payloads = insightface_payloads(
+        [known.index(file.parent.name) for file in files], [file.read_bytes() for file in files]
+    )
+    return write_records(tmp_path_factory.mktemp("records") / "train.rec", payloads)
+
+
+@pytest.fixture(scope="module")
+def table(people: Path) -> Path:
+    rows = [f"{file.relative_to(people)},{file.parent.name}\n" for file in people.rglob("*.png")]
+    path = people / "pictures.csv"
+    path.write_text("image,person\n" + "".join(rows))
+    return path
+
+
+@pytest.mark.parametrize("kind", ["records", "table"])
+def test_records_and_tables_are_compared_on(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    path = request.getfixturevalue(kind)
+    result = run(path, *FAST, "--head", "normface", "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    assert "judged on 4 people never seen (16 pictures)" in result.stdout
+
+
+def test_people_drawn_at_random_are_said(records: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    result = run(records, *FAST, "--head", "normface", "--people", 6, "--seed", 3, "--out", out)
+    assert result.exit_code == 0, result.output
+    said = f"6 of 8 people of pictures in {records} were chosen at random (seed 3)"
+    assert said in result.stdout.replace("\n", " ")
+    assert said in result.stderr
+    entry = json.loads((out / "results.json").read_text())["data"][0]
+    assert (entry["learn"]["people"], entry["test"]["people"]) == (3, 3)
+    assert entry["notes"] == [f"{said}: 24 of 32 pictures"]
+    assert said in (out / "table.md").read_text()
+
+
+def test_people_of_a_list_are_compared_on(people: Path, tmp_path: Path) -> None:
+    names = sorted(folder.name for folder in people.iterdir() if folder.is_dir())
+    listing = tmp_path / "people.txt"
+    folds = [names[:4], names[4:6], names[6:]]
+    rows = [[f"{len(fold)}\n", *(f"{name}\t4\n" for name in fold)] for fold in folds]
+    listing.write_text("3\n" + "".join(line for fold in rows for line in fold))
+    options = ["--head", "normface", "--people", f"{listing}:1-2", "--out", tmp_path / "run"]
+    result = run(people, *FAST, *options)
+    assert result.exit_code == 0, result.output
+    entry = json.loads((tmp_path / "run/results.json").read_text())["data"][0]
+    assert entry["learn"]["people"] + entry["test"]["people"] == 6
+    assert "chosen by name (0 of the 6 named are not there)" in entry["notes"][0]
+
+
+def test_a_bin_is_refused_with_the_way_out(people: Path, tmp_path: Path) -> None:
+    path = write_bin(tmp_path / "lfw.bin", [b"-", b"-"], [True])
+    for arguments in ([path], ["--train", people, "--test", path]):
+        result = run(*arguments, *FAST, "--out", tmp_path / "run")
+        assert result.exit_code == 2
+        assert "does not know the people" in result.stderr
+        assert not (tmp_path / "run").exists()
+
+
+def test_people_goes_with_pictures_of_ones_own(tmp_path: Path) -> None:
+    result = run("--people", 20, "--quick", "--out", tmp_path / "run")
+    assert result.exit_code == 2
+    assert "--people goes with" in result.stderr

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from picture_files import write_bin
+from safetensors.numpy import save_file
 from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner, Result
 
@@ -15,7 +17,7 @@ from recognition.cli import app
 from recognition.comparisons import compare_all
 
 FAST = ["--resamples", 20]
-PICTURES = {"scores.png", "det.png", "roc.png", "cmc.png", "oscr.png", "growth.png"}
+PICTURES = {"scores.png", "det.png", "roc.png", "cmc.png", "oscr.png", "growth.png", "margins.png"}
 
 
 def run(*arguments: object) -> Result:
@@ -65,6 +67,8 @@ def test_it_prints_every_part_and_writes_the_run_folder(finished: tuple[Result, 
         "Calibration",
         "Who is this",
         "nearest",
+        "Separability",
+        "Neighbours",
         "Failures",
     ):
         assert title in result.stdout
@@ -83,6 +87,65 @@ def test_numbers_are_those_of_scikit_learn(finished: tuple[Result, Path]) -> Non
     assert found["fmr@t=0.5"]["value"] == (scores.nonmated >= 0.5).mean()
     assert found["fnmr@t=0.5"]["value"] == pytest.approx((scores.mated < 0.5).mean())
     assert found["fmr@t=0.5"]["low"] <= found["fmr@t=0.5"]["value"] <= found["fmr@t=0.5"]["high"]
+
+
+def test_a_swapped_label_is_printed_and_written_by_its_id(tmp_path: Path) -> None:
+    embeddings, labels, ids, _ = people(spread=0.1)
+    labels = labels.copy()
+    labels[8] = "p07"
+    np.savez(tmp_path / "faces.npz", embeddings=embeddings, labels=labels, ids=ids)
+    out = tmp_path / "out"
+    result = run(tmp_path / "faces.npz", "--only", "neighbours", "--out", out, *FAST)
+    assert result.exit_code == 0, result.output
+    (section,) = [each for each in results(out)["sections"] if each["key"] == "neighbours"]
+    (entry,) = section["lists"][0]["rows"]
+    assert entry[:3] == ["p01/p01_0003.jpg", "p07", "p01"]
+    assert "Mislabelled?" in result.stdout
+    assert "p01/p0…03.jpg" in result.stdout
+    assert {path.name for path in out.iterdir()} == {"results.json", "table.md", "margins.png"}
+
+
+def weights_of(path: Path, names: list[str] | None, width: int = 16) -> Path:
+    rows = np.random.default_rng(1).normal(size=(12, width)).astype(np.float32)
+    metadata = None if names is None else {"people": json.dumps(names)}
+    save_file({"weight": rows}, path, metadata)
+    return path
+
+
+def test_class_weights_bring_their_angles(faces: Path, tmp_path: Path) -> None:
+    names = [f"p{i:02d}" for i in range(12)]
+    head, out = weights_of(tmp_path / "head.safetensors", names), tmp_path / "out"
+    result = run(faces, "--weights", head, "--only", "separability", "--out", out, *FAST)
+    assert result.exit_code == 0, result.output
+    found = rows(results(out))
+    assert 0 < found["w-ec"]["value"] < 180
+    assert {"w-inter", "nc3", "nc4"} <= set(found)
+    assert "W-EC" in result.stdout
+    assert "no number here says how it is with strangers" in result.stdout.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("names", "width", "options", "message"),
+    [
+        (None, 16, [], "JSON list under people in the metadata"),
+        ([f"p{i:02d}" for i in range(12)], 17, [], "leave out the column of the bias"),
+        ([f"q{i:02d}" for i in range(12)], 16, [], "12 classes 0 have"),
+        ([f"p{i:02d}" for i in range(12)], 16, ["--only", "retrieval"], "--weights adds to"),
+    ],
+)
+def test_class_weights_that_do_not_fit_are_refused_and_nothing_is_written(
+    faces: Path,
+    tmp_path: Path,
+    names: list[str] | None,
+    width: int,
+    options: list[str],
+    message: str,
+) -> None:
+    head = weights_of(tmp_path / "head.safetensors", names, width)
+    result = run(faces, "--weights", head, *options, "--out", tmp_path / "out", *FAST)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_every_row_has_counts_or_says_why_not(finished: tuple[Result, Path]) -> None:
@@ -296,3 +359,160 @@ def test_help_tells_a_newcomer_what_to_give_it() -> None:
     shown = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
     for word in ("faces.npz", "--pairs", "--scores", "--compare", "--group", "--json"):
         assert word in shown
+
+
+@pytest.mark.parametrize("suffix", ["npz", "npy"])
+def test_a_bin_judges_its_own_pictures_without_labels(suffix: str, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    mated = np.tile([True, False], 60)
+    first = random.normal(size=(120, 16))
+    second = np.where(mated[:, None], first, random.normal(size=first.shape))
+    both = np.stack([first, second], axis=1) + 0.6 * random.normal(size=(120, 2, 16))
+    embeddings = both.reshape(-1, 16).astype(np.float32)
+    embeddings[7] = np.nan
+    path = tmp_path / f"faces.{suffix}"
+    if suffix == "npz":
+        np.savez(path, embeddings=embeddings)
+    else:
+        np.save(path, embeddings)
+    pairs = write_bin(tmp_path / "lfw.bin", [b"-"] * 240, mated.tolist())
+    result = run(path, "--pairs", pairs, "--out", tmp_path / "run", *FAST)
+    assert result.exit_code == 0, result.output
+    found = results(tmp_path / "run")
+    assert found["input"]["people"] is None
+    assert found["input"]["pictures"] == 239
+    assert "nobody knows who was compared" in found["input"]["notes"][-1]
+    assert [one["id"] for one in found["input"]["failures"]] == ["7"]
+    assert rows(found)["accuracy"]["counts"]["folds"] == 10
+    assert rows(found)["fta"]["counts"] == {"failed": 1, "pairs": 120}
+    refused = run(path, "--pairs", pairs, "--compare", path, "--out", tmp_path / "other")
+    assert refused.exit_code == 2
+    assert "a .bin does not know the people" in refused.stderr
+    refused = run(path, "--out", tmp_path / "other")
+    assert refused.exit_code == 2
+    assert "label" in refused.stderr
+
+
+def test_only_some_of_the_people_are_judged(faces: Path, tmp_path: Path) -> None:
+    listing = tmp_path / "people.txt"
+    listing.write_text("2\n2\np00\t6\np03\t6\n3\np04\t6\np11\t6\nnobody\t1\n")
+    lost = tmp_path / "lost.npz"
+    embeddings, labels, ids, _ = people()
+    embeddings[[0, 12]] = 0  # p00, and p02, who is not in the list
+    np.savez(lost, embeddings=embeddings, labels=labels, ids=ids)
+    result = run(lost, "--people", listing, "--compare", faces, "--out", tmp_path / "a", *FAST)
+    assert result.exit_code == 0, result.output
+    found = results(tmp_path / "a")["input"]
+    assert (found["people"], found["pictures"], len(found["failures"])) == (4, 23, 1)
+    said = (
+        "4 of 12 people of lost.npz were chosen by name (1 of the 5 named are not there): 24 of 72"
+    )
+    assert any(said in note for note in found["notes"])
+    alone = tmp_path / "alone.npz"
+    keep = np.isin(labels, ["p00", "p03", "p04", "p11"])
+    np.savez(alone, embeddings=embeddings[keep], labels=labels[keep], ids=ids[keep])
+    assert run(alone, "--compare", faces, "--out", tmp_path / "b", *FAST).exit_code == 0
+    one, other = (rows(results(tmp_path / name)) for name in "ab")
+    assert one == other
+    assert (
+        results(tmp_path / "a")["comparison"]["rows"]
+        == results(tmp_path / "b")["comparison"]["rows"]
+    )
+    result = run(faces, "--people", f"{listing}:1", "--only", "verification", "--json", *FAST,
+                 "--out", tmp_path / "c")  # fmt: skip
+    assert json.loads(result.stdout)["input"]["people"] == 2
+    result = run(faces, "--people", 5, "--seed", 2, "--only", "verification", "--json", *FAST,
+                 "--out", tmp_path / "d")  # fmt: skip
+    assert json.loads(result.stdout)["input"]["people"] == 5
+    refused = run(faces, "--people", 3, "--pairs", listing, "--out", tmp_path / "e")
+    assert refused.exit_code == 2
+    assert "leave it out beside --pairs" in refused.stderr
+
+
+def test_a_cohort_shows_what_normalised_scores_change(faces: Path, tmp_path: Path) -> None:
+    embeddings, labels, _, _ = people(seed=3)
+    other = tmp_path / "other.npz"
+    np.savez(other, embeddings=embeddings, labels=np.char.add("other ", labels))
+    only = ["--only", "verification", "--only", "identification", *FAST]
+    result = run(faces, "--cohort", other, "--normalise", "s", "--out", tmp_path / "run", *only)
+    assert result.exit_code == 0, result.output
+    found = rows(results(tmp_path / "run"))
+    assert found["normalised:eer"]["counts"]["raw"] == found["eer"]["value"]
+    assert "minus raw" in result.stdout
+    again = run(faces, "--cohort", faces, "--out", tmp_path / "again", *only)
+    assert again.exit_code == 2
+    assert "12 of its 12 people are evaluated too: 'p00'" in again.stderr
+    alone = run(faces, "--normalise", "s", "--out", tmp_path / "again", *only)
+    assert alone.exit_code == 2
+    assert "go with --cohort" in alone.stderr
+    wrong = run(faces, "--cohort", other, "--normalise", "q", "--out", tmp_path / "again", *only)
+    assert wrong.exit_code == 2
+    assert "among as" in wrong.stderr
+
+
+def test_quality_is_a_column_or_the_norm(faces: Path, tmp_path: Path) -> None:
+    only = ["--only", "verification", *FAST]
+    out = tmp_path / "run"
+    result = run(faces, "--quality", "norm", "--out", out, *only)
+    assert result.exit_code == 0, result.output
+    assert (out / "quality.png").stat().st_size > 10_000
+    assert "the length of the embedding" in result.stdout
+    unknown = run(faces, "--quality", "sharpness", "--out", tmp_path / "no", *only)
+    assert unknown.exit_code == 2
+    assert "--quality: expected a column" in unknown.stderr
+    words = run(faces, "--quality", "sex", "--out", tmp_path / "no", *only)
+    assert words.exit_code == 2
+    assert "row 0 has 'f'" in words.stderr
+
+
+def test_blufr_judges_by_its_own_trials(tmp_path: Path) -> None:
+    from scipy.io import savemat
+
+    embeddings, labels, ids, _ = people()
+    np.savez(tmp_path / "lfw.npz", embeddings=embeddings, labels=labels, ids=ids)
+    cells = np.empty((2, 1), object)
+    parts = {name: cells.copy() for name in ("testIndex", "galIndex", "probIndex")}
+    for trial in range(2):
+        gallery = np.arange(4) * 6 + 1 + trial
+        parts["testIndex"][trial, 0] = np.arange(1.0, 73)
+        parts["galIndex"][trial, 0] = gallery
+        parts["probIndex"][trial, 0] = np.setdiff1d(np.arange(1, 73), gallery)
+    names = np.array([Path(each).name for each in ids], object).reshape(-1, 1)
+    numbers = np.repeat(np.arange(1, 13), 6).reshape(-1, 1)
+    savemat(tmp_path / "blufr.mat", {"imageList": names, "labels": numbers, **parts})
+    given = [tmp_path / "lfw.npz", "--blufr", tmp_path / "blufr.mat"]
+    result = run(*given, "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    assert rows(results(tmp_path / "run"))["blufr:vr"]["counts"]["trials"] == 2
+    assert "mean - sd" in result.stdout
+    refused = run(*given, "--fmr", 0.01, "--out", tmp_path / "no")
+    assert refused.exit_code == 2
+    assert "--blufr: expected no other option" in refused.stderr
+
+
+def test_a_folder_of_megafaces_features_is_judged_among_distractors(tmp_path: Path) -> None:
+    embeddings, labels, ids, _ = people()
+    header = np.array([16, 1, 4, 5], "<i4").tobytes()
+    for row, name in zip(embeddings, ids.tolist(), strict=True):
+        path = tmp_path / "features" / f"{name}_net.bin"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(header + row.astype("<f4").tobytes())
+    names = tmp_path / "list.json"
+    names.write_text(json.dumps({"path": ids.tolist(), "id": labels.tolist()}))
+    strangers = np.random.default_rng(1).normal(size=(50, 16))
+    np.savez(tmp_path / "strangers.npz", embeddings=strangers, labels=np.arange(50))
+    given = [tmp_path / "features", "--distractors", tmp_path / "strangers.npz", *FAST]
+    only = ["--only", "retrieval"]
+    result = run(*given, "--list", names, "--out", tmp_path / "run", *only)
+    assert result.exit_code == 0, result.output
+    found = rows(results(tmp_path / "run"))
+    assert found["distractors:rank1@n=50"]["counts"]["queries"] == 12 * 6 * 5
+    plain = run(*given, "--out", tmp_path / "plain", *only)
+    assert plain.exit_code == 0, plain.output
+    assert (
+        rows(results(tmp_path / "plain"))["distractors:rank1@n=10"]
+        == (found["distractors:rank1@n=10"])
+    )
+    astray = run(*given, "--distractors-list", names, "--out", tmp_path / "no")
+    assert astray.exit_code == 2
+    assert "--distractors-list: expected it beside a folder" in astray.stderr

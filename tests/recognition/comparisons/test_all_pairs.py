@@ -5,15 +5,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recognition.comparisons import all_pairs, pilot, product, sorted_rows, walk
+from recognition.comparisons import all_pairs, pilot, product, sorted_rows, threads, walk
 from recognition.comparisons.all_pairs import _tally, tally_all
 from recognition.comparisons.pairs import compare_all
-from recognition.comparisons.product import Product, _keeps_to_guard, fastest, guard
-from recognition.comparisons.sieve import Sieve
+from recognition.comparisons.product import (
+    Candidates,
+    Product,
+    candidates,
+    choose,
+    coarse_guard,
+    guard,
+    singles_of,
+)
+from recognition.comparisons.sieve import CoarseSieve, Sieve
 from recognition.comparisons.sorted_rows import sort_rows
 from recognition.comparisons.tail import Tail
 from recognition.comparisons.walk import Plan
-from recognition.embeddings import unit_rows
+from recognition.embeddings import as_scores, unit_rows
 from recognition.errors import InputError
 
 
@@ -23,11 +31,13 @@ def blocks(size, noise=0.0):
     def choose(rows):
         random = np.random.default_rng(size)
 
-        def multiply(a, b, out):
-            np.matmul(a, b.T, out=out)
-            out += (noise * guard(a.shape[1]) * random.uniform(-1, 1, out.shape)).astype(np.float32)
+        limit = guard(rows.shape[1])
 
-        return Product({"test": multiply}, size)
+        def multiply(across, down, out):
+            np.matmul(rows[across], rows[down].T, out=out)
+            out += (noise * limit * random.uniform(-1, 1, out.shape)).astype(np.float32)
+
+        return Candidates(size, (Product("test", limit, False, multiply),))
 
     return choose
 
@@ -44,7 +54,7 @@ def faces(seed, pictures=400, people=60, dim=6, copies=0):
 def tally(rows, labels, tail_fmr=1e-3, curve=20, *, size=100, noise=0.0, **plan):
     plan = {"least_tail": 1, "sample": 2**16, "tile": 3000, **plan}
     return _tally(
-        rows, labels, tail_fmr, curve, None, None, Plan(product=blocks(size, noise), **plan)
+        rows, labels, tail_fmr, curve, None, None, Plan(candidates=blocks(size, noise), **plan)
     )
 
 
@@ -64,9 +74,7 @@ def agrees(found, rows, labels):
     assert (i < j).all()
     np.testing.assert_array_equal(np.lexsort((j, i, -found.tail)), np.arange(len(i)))
     unit = unit_rows(rows)
-    np.testing.assert_array_equal(
-        np.einsum("ij,ij->i", unit[i], unit[j]).astype(np.float32), found.tail
-    )
+    np.testing.assert_array_equal(as_scores(np.einsum("ij,ij->i", unit[i], unit[j])), found.tail)
     names = np.unique(labels.astype(str))
     np.testing.assert_array_equal(names[found.tail_persons], labels.astype(str)[found.tail_pairs])
     assert (found.tail_persons[:, 0] != found.tail_persons[:, 1]).all()
@@ -109,7 +117,7 @@ def test_neither_blocks_nor_rounding_nor_threads_show(seed, size, tile):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "3")
         same(tally(rows, labels, size=size, tile=tile, noise=0.6), whole)
-        patch.setattr(walk, "GATHER", 5)
+        patch.setattr(sorted_rows, "GATHER", 5)
         patch.setattr(sorted_rows, "CHUNK", 7)
         same(
             dataclasses.replace(tally(rows, labels, size=size), nonmated_mean=0, nonmated_sd=0),
@@ -197,7 +205,7 @@ def test_a_floor_that_was_too_high_is_lowered(monkeypatch):
 
     notes = []
     monkeypatch.setattr(pilot, "tail_floor", too_high)
-    plan = Plan(product=blocks(100), least_tail=1, sample=2**16)
+    plan = Plan(candidates=blocks(100), least_tail=1, sample=2**16)
     found = _tally(rows, labels, 1e-3, 20, None, lambda done, note="": notes.append(note), plan)
     assert len(asked) == 3
     assert asked[2] == 16 * asked[0]
@@ -268,7 +276,7 @@ def test_a_sieve_finds_whatever_is_in_doubt(seed, count, floor):
     hidden = random.random(4000) < 0.1
     products[hidden] = np.nan
     sieve = Sieve(where, floor, limit)
-    find = sieve.sift(products.reshape(40, 100), np.ones((40, 100), bool))
+    find = sieve.sift(products.reshape(40, 100), np.ones((3, 4000), bool))
     counts, high = sieve.decide(find, scores[find.places])
     kept = scores[~hidden]
     assert counts.tolist() == [int((kept >= t).sum()) for t in where]
@@ -304,52 +312,188 @@ def test_exact_rows_are_those_of_every_other_metric(seed, dim, dtype):
     assert found.rounded.dtype == np.float32
 
 
-def test_products_are_made_by_routines_that_round_as_they_should(monkeypatch):
-    rows = sort_rows(np.random.default_rng(0).normal(size=(1100, 64)), np.arange(1100) // 2).rounded
-    assert fastest(rows).name == "numpy"
-    assert fastest(rows[:50]).block == 50
-    known = dict(product._routines())
-    assert next(iter(known)) == "numpy"
-    assert all(_keeps_to_guard(routine, rows) for routine in known.values())
-
-    def coarse(a, b, out):
-        out[:] = a.astype(np.float16) @ b.T.astype(np.float16)
-
-    assert not _keeps_to_guard(coarse, rows)
-    monkeypatch.setattr(product, "MANY", 1000)
-    monkeypatch.setattr(
-        product, "_routines", lambda: iter([("coarse", coarse), ("numpy", known["numpy"])])
-    )
-    assert fastest(rows).name == "numpy"
+def halves_of(values):
+    """Rounded to bfloat16, ties to even, as bits."""
+    bits = np.asarray(values, np.float32).view(np.uint32).astype(np.uint64)
+    rounded = (bits + 0x7FFF + ((bits >> np.uint64(16)) & np.uint64(1))) >> np.uint64(16)
+    return rounded.astype(np.uint16).view(np.int16)
 
 
-def test_the_quickest_routine_wins_and_every_product_is_made():
-    clock, used = [0.0], []
+def coarse_blocks(size, noise=0.0):
+    """Products in bfloat16, off by this much of the guard before they are rounded."""
 
-    def routine(name, seconds):
-        def multiply(a, b, out):
-            used.append(name)
-            clock[0] += seconds.pop(0) if len(seconds) > 1 else seconds[0]
-            np.matmul(a, b.T, out=out)
+    def choose_from(rows):
+        random = np.random.default_rng(size)
+        lost = np.linalg.norm(rows - singles_of(halves_of(rows)), axis=1).max()
+        limit = coarse_guard(rows.shape[1], float(lost))
 
-        return multiply
+        def multiply(across, down, out):
+            exact = rows[across].astype(np.float64) @ rows[down].T.astype(np.float64)
+            out[:] = halves_of(exact + noise * limit * random.uniform(-1, 1, exact.shape))
 
-    rows = np.eye(8, dtype=np.float32)
+        fine = blocks(size)(rows).fine
+        return Candidates(size, fine, (Product("coarse", limit, True, multiply),))
+
+    return choose_from
+
+
+@settings(max_examples=15)
+@given(
+    seed=st.integers(0, 10**6),
+    size=st.integers(20, 320),
+    tail_fmr=st.sampled_from([1e-3, 0.02, 0.2]),
+    noise=st.sampled_from([0.0, 0.9]),
+)
+def test_coarse_products_find_the_same_tail(seed, size, tail_fmr, noise):
+    rows, labels = faces(seed, copies=100)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(product.time, "perf_counter", lambda: clock[0])
-        race = Product({"a": routine("a", [2.0]), "b": routine("b", [9.0, 1.0])}, 8)
-        for height in (8, 3, 8, 8, 8, 8, 8, 8, 8):
-            out = np.empty((height, 8), np.float32)
-            race.multiply(rows[:height], rows, out)
-            np.testing.assert_array_equal(out, rows[:height])
-    assert used == ["a", "a", "b", "a", "b", "a", "b", "b", "b"]
-    assert race.name == "b"
+        patch.setattr(product, "GAIN", np.inf)  # chosen whatever time it takes
+        patch.setattr(walk, "MOST_ASKED", 1.0)
+        patch.setattr(product, "_race", lambda products, block: {p.name: 1.0 for p in products})
+        plan = Plan(candidates=coarse_blocks(size, noise), tile=3000, least_tail=1, sample=2**16)
+        found = _tally(rows, labels, tail_fmr, 0, None, None, plan)
+    same(found, tally(rows, labels, tail_fmr, 0))
+    agrees(found, rows, labels)
+
+
+def test_coarse_products_are_given_up_where_they_leave_too_much_in_doubt(monkeypatch):
+    rows, labels = faces(11, pictures=600)
+    rows[:] = rows.mean(axis=0) * 100 + rows  # a cone so narrow that bfloat16 sees nothing
+    used = []
+
+    def chosen(rows):
+        found = coarse_blocks(50)(rows)
+        fine, coarse = (
+            part._replace(
+                multiply=lambda *x, part=part: used.append(part.name) or part.multiply(*x)
+            )
+            for part in (*found.fine, *found.coarse)
+        )
+        return Candidates(50, (fine,), (coarse,))
+
+    monkeypatch.setattr(product, "_race", lambda products, block: {"test": 2.0, "coarse": 1.0})
+    plan = Plan(candidates=chosen, least_tail=1, sample=2**14)
+    found = _tally(rows, labels, 1e-3, 0, None, None, plan)
+    assert used[0] == "coarse"
+    assert 0 < used.count("coarse") <= 1 + walk.AHEAD * threads.threads() < used.count("test")
+    assert used[-1] == "test"
+    agrees(found, rows, labels)
+
+
+@given(st.integers(0, 10**6), st.floats(0.01, 0.9))
+def test_a_coarse_sieve_finds_whatever_may_reach_the_floor(seed, floor):
+    random = np.random.default_rng(seed)
+    limit = 0.005
+    scores = as_scores(random.normal(0, 0.4, 4000).clip(-1, 1))
+    scores[:50] = floor
+    scores[50:100] = np.nextafter(np.float32(floor), np.float32(0))
+    products = halves_of(scores + limit * random.uniform(-0.99, 0.99, 4000))
+    assert CoarseSieve.serves(floor, limit)
+    sieve = CoarseSieve(floor, limit)
+    products[random.random(4000) < 0.1] = sieve.hidden
+    find = sieve.sift(products.reshape(40, 100), np.ones((3, 4000), bool))
+    np.testing.assert_array_equal(find.products, singles_of(products[find.places]))
+    counts, high = sieve.decide(find, scores[find.places])
+    assert high.all()
+    assert len(counts) == 0
+    reached = np.flatnonzero((scores >= np.float64(floor)) & (products != sieve.hidden))
+    assert np.isin(reached, find.places).all()
+    assert singles_of(products[find.places]).min() > floor - limit - 2.0**-7 * floor
+    with pytest.raises(ArithmeticError, match="full precision"):
+        sieve.decide(find, scores[find.places] + np.float32(0.02))
+    assert not CoarseSieve.serves(limit / 2, limit)
+
+
+def unlike_float32(rows):
+    """A routine that multiplies in half precision, and says it does not."""
+
+    def multiply(across, down, out):
+        out[:] = rows[across].astype(np.float16) @ rows[down].T.astype(np.float16)
+
+    return Product("half", guard(rows.shape[1]), False, multiply)
+
+
+def test_routines_that_do_not_round_as_they_say_are_left_out(monkeypatch):
+    rows = sort_rows(np.random.default_rng(0).normal(size=(1100, 64)), np.arange(1100) // 2).rounded
+    assert [p.name for p in candidates(rows).fine] == ["numpy"]
+    assert candidates(rows[:50]).block == 50
+    known = list(product._products(rows))
+    assert [(p.name, p.coarse) for p in known] == [
+        ("numpy", False),
+        ("torch", False),
+        ("torch bfloat16", True),
+    ]
+    monkeypatch.setattr(product, "MANY", 1000)
+    found = candidates(rows)
+    assert [p.name for p in (*found.fine, *found.coarse)] == [p.name for p in known]
+    boastful = known[2]._replace(guard=known[2].guard / 50)
+    monkeypatch.setattr(product, "_products", lambda rows: [unlike_float32(rows), boastful])
+    found = candidates(rows)
+    assert [p.name for p in (*found.fine, *found.coarse)] == ["numpy"]
+
+
+@pytest.mark.parametrize("name", ["torch", "torch bfloat16"])
+def test_products_are_within_their_guard(name):
+    rows = unit_rows(np.random.default_rng(1).normal(size=(300, 96))).astype(np.float32)
+    made = next(p for p in product._products(rows) if p.name == name)
+    out = np.empty((200, 100), np.int16 if made.coarse else np.float32)
+    made.multiply(slice(0, 200), slice(200, 300), out)
+    exact = rows[:200].astype(np.float64) @ rows[200:].T.astype(np.float64)
+    values = singles_of(out) if made.coarse else out
+    off = np.abs(values - exact) - (2.0**-8 * np.abs(values) if made.coarse else 0)
+    assert off.max() <= made.guard
+    assert made.guard < (0.01 if made.coarse else 1e-5)
+
+
+def test_the_quickest_routine_is_chosen(monkeypatch):
+    clock = [0.0]
+
+    def routine(name, seconds, coarse=False):
+        def multiply(across, down, out):
+            clock[0] += seconds.pop(0)
+
+        return Product(name, 1e-6, coarse, multiply)
+
+    def found(*coarse):
+        fine = routine("a", [2.0, 2.0, 2.0]), routine("b", [9.0, 1.0, 5.0])
+        return choose(Candidates(4, fine, coarse))
+
+    monkeypatch.setattr(product.time, "perf_counter", lambda: clock[0])
+    assert (found().fine.name, found().coarse) == ("b", None)
+    assert found(routine("c", [0.9] * 3, True)).coarse is None  # not worth its second looks
+    assert found(routine("c", [9.0, 9.0, 0.5], True)).coarse.name == "c"
+
+
+def test_threads_are_given_back(monkeypatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    before = torch.get_num_threads()
+    with threads.workers() as pool:
+        seen = list(pool.map(lambda _: torch.get_num_threads(), range(20)))
+    assert set(seen) == {1}
+    assert torch.get_num_threads() == before
+    with threads.ThreadPoolExecutor(1) as pool:
+        assert pool.submit(torch.get_num_threads).result() == before
+
+
+def test_what_a_sum_leaves_of_zero_is_zero():
+    """Rows of -1, 0 and 1: many products are 0, and float64 sums make of them what they like."""
+    random = np.random.default_rng(0)
+    rows = random.integers(-1, 2, size=(300, 12)).astype(np.float32)
+    rows[(rows == 0).all(axis=1)] = 1
+    labels = np.arange(300) // 3
+    whole = compare_all(rows, labels)
+    assert len(np.unique(whole.nonmated[np.abs(whole.nonmated) < 1e-6])) == 1
+    order = random.permutation(300)
+    turned = compare_all(rows[order][:, random.permutation(12)], labels[order])
+    np.testing.assert_array_equal(np.sort(turned.nonmated), np.sort(whole.nonmated))
+    agrees(tally(rows, labels, 0.3), rows, labels)
 
 
 def test_progress_ends_with_all_pairs():
     rows, labels = faces(8)
     told = []
-    plan = Plan(product=blocks(150), least_tail=1, sample=2**14)
+    plan = Plan(candidates=blocks(150), least_tail=1, sample=2**14)
     _tally(rows, labels, 1e-3, 5, None, lambda done, note="": told.append((done, note)), plan)
     n = len(rows)
     assert [done for done, _ in told] == [

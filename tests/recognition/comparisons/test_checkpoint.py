@@ -12,7 +12,7 @@ import pytest
 
 from recognition.comparisons import checkpoint
 from recognition.comparisons.all_pairs import _tally
-from recognition.comparisons.product import Product
+from recognition.comparisons.product import Candidates, Product, guard
 from recognition.comparisons.walk import Plan
 from recognition.comparisons.work import KINDS
 from recognition.errors import InputError
@@ -40,11 +40,14 @@ def tally(path, *, stop_at=None, size=64, curve=20, tail_fmr=1e-3, rows=None, la
         if len(told) == stop_at:
             raise StoppedError
 
-    def multiply(a, b, out):
-        np.matmul(a, b.T, out=out)
+    def choose(rows):
+        def multiply(across, down, out):
+            np.matmul(rows[across], rows[down].T, out=out)
+
+        return Candidates(size, (Product("test", guard(rows.shape[1]), False, multiply),))
 
     plan = Plan(
-        product=lambda rows: Product({"test": multiply}, size),
+        candidates=choose,
         least_tail=1,
         sample=2**16,
         seconds=0,

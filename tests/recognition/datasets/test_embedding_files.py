@@ -539,3 +539,18 @@ def test_changed_bytes_never_raise_anything_else(suffix: str, tmp_path: Path, da
         assert rows == len({*file.ids, *(failure.id for failure in file.failures)})
         assert np.isfinite(file.embeddings).all()
         " ".join([*file.labels, *file.ids]).encode()
+
+
+def test_files_without_labels_are_read_where_something_else_knows_them(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", embeddings=np.eye(3))
+    np.save(tmp_path / "b.npy", np.eye(3))
+    for name in ("a.npz", "b.npy"):
+        with pytest.raises(InputError):
+            read_embeddings(tmp_path / name)
+        read = read_embeddings(tmp_path / name, labelled=False)
+        assert read.labels.tolist() == [""] * 3
+        assert read.ids.tolist() == ["0", "1", "2"]
+    (tmp_path / "b.csv").write_text("id\nx\ny\nz\n")
+    assert read_embeddings(tmp_path / "b.npy", labelled=False).ids.tolist() == ["x", "y", "z"]
+    (tmp_path / "b.csv").write_text("id,label\nx,k\ny,k\nz,l\n")
+    assert read_embeddings(tmp_path / "b.npy", labelled=False).labels.tolist() == [""] * 3

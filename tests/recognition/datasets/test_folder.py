@@ -11,9 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fuzz import damaged
 from PIL import Image
 
 from recognition.datasets.folder import read_folder
+from recognition.datasets.pair_lists import read_pairs
 from recognition.errors import InputError
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
@@ -427,3 +429,95 @@ def test_omniglot(tmp_path, which, characters):
     inside = read_folder(tmp_path / name, size=28)
     assert [f"{name}/{label}" for label in inside.labels] == pictures.labels.tolist()
     assert (inside.images == pictures.images).all()
+
+
+# -- the layouts that sets of faces come in --------------------------------------------------------
+
+
+def test_lfw_is_such_a_folder_and_its_pairs_find_their_pictures(tmp_path):
+    for name in ("Ann_Bo_0001", "Ann_Bo_0002", "Ann_Bo_0010", "Cy_0001", "Cy_0002"):
+        save(tmp_path / "lfw" / name[:-5] / f"{name}.jpg")
+    pictures = read_folder(tmp_path / "lfw", size=8)
+    assert pictures.labels.tolist() == ["Ann_Bo"] * 3 + ["Cy"] * 2
+    assert [i[-8:-4] for i in pictures.ids] == ["0001", "0002", "0010", "0001", "0002"]
+    (tmp_path / "pairs.txt").write_text(
+        "2\nAnn_Bo\t1\t10\nCy\t1\t2\nAnn_Bo\t2\tCy\t1\nAnn_Bo\t1\tCy\t2\n"
+    )
+    pairs = read_pairs(tmp_path / "pairs.txt", pictures.ids, pictures.labels)
+    assert pairs.first.tolist() == [0, 3, 1, 0]
+    assert pairs.second.tolist() == [2, 4, 3, 4]
+
+
+def test_casia_webface_is_such_a_folder(tmp_path):
+    for name in ("0000045/001", "0000045/002", "0000099/001", "6573557/113"):
+        save(tmp_path / f"{name}.jpg")
+    pictures = read_folder(tmp_path, size=8)
+    assert pictures.labels.tolist() == ["0000045", "0000045", "0000099", "6573557"]
+
+
+def test_vggface2_has_the_same_people_whichever_part_is_named(tmp_path):
+    for name in ("train/n000002/0001_01", "train/n000003/0001_01", "test/n000001/0001_01"):
+        save(tmp_path / f"{name}.jpg")
+    (tmp_path / "identity_meta.csv").write_text("Class_ID, Name\nn000001, A\n")
+    whole = read_folder(tmp_path, size=8)
+    assert whole.labels.tolist() == ["n000001", "n000002", "n000003"]
+    assert whole.ids.tolist()[0] == "test/n000001/0001_01.jpg"
+    assert whole.skipped == ()
+    assert read_folder(tmp_path / "train", size=8).labels.tolist() == ["n000002", "n000003"]
+
+
+def test_a_person_in_both_parts_of_a_set_is_one_person(tmp_path):
+    for name in ("Train/ann/1", "test/ann/2", "val/bo/x/3"):
+        save(tmp_path / f"{name}.jpg")
+    assert read_folder(tmp_path, size=8).labels.tolist() == ["ann", "ann", "bo/x"]
+
+
+def test_a_stray_picture_in_a_part_belongs_to_nobody(tmp_path):
+    for name in ("train/ann/1", "test/ann/2", "test/sheet"):
+        save(tmp_path / f"{name}.jpg")
+    pictures = read_folder(tmp_path, size=8)
+    assert pictures.labels.tolist() == ["ann", "ann"]
+    (skipped,) = pictures.skipped
+    assert skipped.path == "test/sheet.jpg"
+
+
+def test_people_may_be_called_test_and_train(tmp_path):
+    for name in ("train/1", "test/1"):
+        save(tmp_path / f"{name}.jpg")
+    assert read_folder(tmp_path, size=8).labels.tolist() == ["test", "train"]
+    save(tmp_path / "ann/1.jpg")
+    save(tmp_path / "train/x/1.jpg")
+    assert read_folder(tmp_path, size=8).labels.tolist() == ["ann", "test", "train", "train/x"]
+
+
+# -- some of the people ----------------------------------------------------------------------------
+
+
+def test_only_the_people_asked_for_are_decoded(tmp_path):
+    for name in ("ann", "bo", "cy"):
+        save(tmp_path / name / "1.png")
+    (tmp_path / "bo/2.png").write_bytes(b"broken, and not looked at")
+    pictures = read_folder(tmp_path, people=["cy", "ann"], size=8)
+    assert pictures.labels.tolist() == ["ann", "cy"]
+    assert pictures.skipped == ()
+    assert "2 of 3 people" in pictures.notes[0]
+    drawn = {tuple(read_folder(tmp_path, people=1, seed=seed, size=8).people) for seed in range(9)}
+    assert len(drawn) == 3
+    assert read_folder(tmp_path, size=8).notes == ()
+    assert pictures.of(np.array(["ann"])).notes == pictures.notes
+
+
+@pytest.mark.parametrize("content", ["PNG", "JPEG", "WEBP", "PPM"])
+def test_damage_is_skipped_in_words(tmp_path, content):
+    save(tmp_path / "ann/0.png")
+    path = tmp_path / "ann/1.png"
+    noise = np.random.default_rng(0).integers(0, 256, (24, 20, 3), np.uint8)
+    Image.fromarray(noise).save(path, content)
+    for _, raw in damaged(path.read_bytes()):
+        path.write_bytes(raw)
+        pictures = read_folder(tmp_path, size=8)
+        assert len(pictures) + len(pictures.skipped) == 2
+        for skipped in pictures.skipped:
+            assert skipped.path == "ann/1.png"
+            assert len(skipped.reason) > 5
+            assert skipped.reason.isprintable()

@@ -56,19 +56,3 @@ def test_templates_of_two_people_are_refused(tmp_path: Path) -> None:
     failed = table(tmp_path, labels=["ann", "ann", "bob", "ann", "cy", "dan"])
     with pytest.raises(InputError, match="template 'x', whose pictures all failed, shows 'cy', 'd"):
         pool_file(failed, Columns("video"))
-
-
-def test_files_without_labels_are_read_where_something_else_knows_them(tmp_path: Path) -> None:
-    np.savez(tmp_path / "a.npz", embeddings=np.eye(3))
-    np.save(tmp_path / "b.npy", np.eye(3))
-    for name in ("a.npz", "b.npy"):
-        with pytest.raises(InputError):
-            read_embeddings(tmp_path / name)
-        read = read_embeddings(tmp_path / name, unlabelled="?")
-        assert read.labels.tolist() == ["?"] * 3
-        assert read.ids.tolist() == ["0", "1", "2"]
-    (tmp_path / "b.csv").write_text("id\nx\ny\nz\n")
-    assert read_embeddings(tmp_path / "b.npy", unlabelled="?").ids.tolist() == ["x", "y", "z"]
-    (tmp_path / "b.csv").write_text("id,label\nx,k\ny,k\nz,l\n")
-    named = read_embeddings(tmp_path / "b.npy", unlabelled="?")
-    assert named.labels.tolist() == ["k", "k", "l"]

@@ -65,7 +65,10 @@ def test_what_needs_every_score_is_of_people_at_random_and_says_so(sampled):
     assert note in large.groups["notes"]
     assert note in large.comparison["notes"]
     assert "Measured on 60 people at random, 300 pictures of 400" in notes["identification"]
-    assert "Measured on 60 people at random, 300 pictures of 400" in notes["retrieval"]
+    for key in ("retrieval", "separability", "neighbours"):
+        assert "Measured on 60 people at random, 300 pictures of 400" in notes[key]
+    assert "Kolmogorov-Smirnov is of all comparisons" in notes["separability"]
+    assert large["overlap@bins=200"].estimate.value is None
     assert not any("at random" in text for s in whole.sections for text in s.notes[:1])
 
 

@@ -88,7 +88,7 @@ def test_fewer_than_two_groups_are_refused(groups):
 
 
 def test_an_fmr_that_cannot_be_measured_is_refused():
-    with pytest.raises(InputError, match=r"to set the threshold of all groups; the smallest is"):
+    with pytest.raises(InputError, match=r"to set the threshold for all; the smallest is"):
         grouped(options=Options(fmr=(1e-6,), replicates=20))
 
 

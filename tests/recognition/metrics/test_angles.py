@@ -3,9 +3,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recognition.embeddings import people_of, unit_rows
 from recognition.errors import InputError
 from recognition.metrics import angles
-from recognition.metrics.angles import angle_statistics
+from recognition.metrics.angles import angle_statistics, leave_one_out_angles
 
 
 def degrees(u, v):
@@ -53,6 +54,41 @@ def test_angles_agree_with_the_table_as_written(seed, people, tile):
     assert found.weight_inter == pytest.approx(np.mean(nearest), rel=1e-9)
     np.testing.assert_allclose(found.class_gaps, nearest, rtol=1e-9)
     assert found.single_picture_people == sum(labels.count(p) == 1 for p in set(labels))
+
+
+@given(st.integers(0, 10**6), st.integers(1, 30))
+def test_left_out_of_its_own_centre_a_picture_is_compared_with_the_others_alone(seed, tile):
+    rows, labels = some(seed)
+    order = np.random.default_rng(seed).permutation(len(rows))
+    rows, labels = rows[order], [labels[i] for i in order]
+    unit = [r / np.linalg.norm(r) for r in rows]
+    expected, names = [], []
+    for i, person in enumerate(labels):
+        others = [u for j, u in enumerate(unit) if labels[j] == person and j != i]
+        if others:
+            expected.append(degrees(unit[i], np.mean(others, axis=0)))
+            names.append(person)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(angles, "TILE", tile)
+        found = leave_one_out_angles(unit_rows(rows), people_of(labels))
+    np.testing.assert_allclose(found.angles, expected, rtol=1e-7)
+    assert found.persons.tolist() == names
+    assert found.mean == pytest.approx(np.mean(expected), rel=1e-9)
+    assert found.mean >= angle_statistics(rows, labels).intra
+
+
+def test_of_two_pictures_leaving_out_doubles_the_angle():
+    rows, labels = np.random.default_rng(0).normal(size=(8, 5)), list("aabbccdd")
+    left_out = leave_one_out_angles(unit_rows(rows), people_of(labels)).mean
+    assert left_out == pytest.approx(2 * angle_statistics(rows, labels).intra, rel=1e-12)
+
+
+def test_others_that_cancel_out_have_no_direction():
+    rows = unit_rows([[1, 0], [-1, 0], [0, 1], [1, 1]])
+    with pytest.raises(InputError, match="other pictures of 'a' than that in row 2 cancel out"):
+        leave_one_out_angles(rows, people_of(list("aaab")))
+    with pytest.raises(InputError, match="someone with 2 pictures"):
+        leave_one_out_angles(rows, people_of(list("abcd")))
 
 
 def test_parts_are_given_for_resampling_and_average_to_the_whole():

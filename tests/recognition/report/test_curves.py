@@ -21,7 +21,8 @@ from recognition.report.curves import (
     score_figure,
 )
 
-EVERY = ["scores.png", "det.png", "roc.png", "cmc.png", "oscr.png", "growth.png", "groups.png"]
+EVERY = ["scores.png", "det.png", "roc.png", "cmc.png", "oscr.png", "margins.png", "growth.png",
+         "groups.png"]  # fmt: skip
 BINS = np.linspace(-1, 1, 201)
 
 
@@ -65,10 +66,15 @@ def results_of(embeddings, labels, name="faces.npz"):
     return {
         "name": name,
         "input": {"mated": len(scores.mated), "nonmated": scores.nonmated_count},
-        "sections": [verification, identification],
+        "sections": [verification, identification, neighbours([-2, -1, 0, 1, 2], [0, 1, 3, 5])],
         "groups": None,
         "comparison": None,
     }
+
+
+def neighbours(bins, counts):
+    curves = {"margins": {"bins": bins, "counts": counts}}
+    return {"key": "neighbours", "title": "N", "notes": [], "rows": [], "curves": curves}
 
 
 def blobs(people, pictures, noise, seed=0):
@@ -299,6 +305,28 @@ def test_extremes_are_drawn_too(people, pictures, noise):
         drawn[name].draw_without_rendering()
 
 
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ([0, 1, 3, 5], ["nearest is somebody else: 1", "nearest is the same person: 8"]),
+        ([0, 0, 0, 7], ["nearest is the same person: 7"]),
+        ([1200, 0, 0, 0], ["nearest is somebody else: 1,200"]),
+    ],
+)
+def test_margins_left_of_0_are_told_apart_and_counted(counts, said, results):
+    results["sections"][2] = neighbours([-2, -1, 0, 1, 2], counts)
+    figure = figures(results)["margins.png"]
+    (panel,) = figure.axes
+    assert panel.get_legend_handles_labels()[1] == said
+    left, right = panel.get_xlim()
+    assert left < 0 < right
+    for patch in panel.patches:
+        values, edges, _ = patch.get_data()
+        behind = "somebody" in patch.get_label()
+        assert (edges[-1] <= 0) == behind
+        assert values.sum() == sum(counts[:2] if behind else counts[2:])
+
+
 def test_an_always_wrong_model_is_drawn_too(results):
     verification = results["sections"][0]
     verification["curves"]["roc"] = {"threshold": [1, 0], "fmr": [0, 1], "fnmr": [1, 1]}
@@ -312,7 +340,7 @@ def test_any_name_can_be_drawn_and_is_read_as_it_is(results, tmp_path):
     rate = row("fmr", 0.01)
     rows = [group("$a$ \udcff", 3, rate, rate)]
     results["groups"] = {"column": "$_$", "rows": rows, "notes": []}
-    results["sections"] = results["sections"][1:]
+    results["sections"] = results["sections"][1:2]
     results["sections"][0]["curves"] = {"cmc": results["sections"][0]["curves"]["cmc"]}
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")

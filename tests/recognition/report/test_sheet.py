@@ -311,6 +311,44 @@ def test_names_from_files_break_no_page(results):
         assert len({line.replace("\\|", "").count("|") for line in lines}) == 1
 
 
+def with_list(results, entries, total):
+    results["sections"][2]["lists"] = [
+        {"key": "none", "title": "Nothing?", "headings": ["picture"], "rows": [], "total": 0},
+        {"key": "mislabelled", "title": "Mislabelled?", "rows": entries, "total": total,
+         "headings": ["picture", "labelled", "rather", "votes", "own", "score"]},
+    ]  # fmt: skip
+    return results
+
+
+def test_a_list_shows_its_first_entries_and_says_how_many_there_are(results):
+    entry = ["7.jpg", "ann", "bob", "3 of 4", 0.25, 0.8125]
+    few = tables(with_list(results, [entry] * 2, 2))
+    assert [table.title for table in few] == ["Verification", "Thresholds", "Mislabelled?"]
+    assert [cell for cell, _ in few[-1].rows[0]] == [
+        "7.jpg",
+        "ann",
+        "bob",
+        "3 of 4",
+        "0.250",
+        "0.812",
+    ]
+    many = tables(with_list(results, [entry] * 9, 2000))[-1]
+    assert len(many.rows) == 5
+    assert many.title == "Mislabelled? The first 5 of 2,000; see results.json"
+
+
+def test_a_list_of_long_and_hostile_names_fits_and_breaks_no_page(results, monkeypatch, capsys):
+    bad = "a|b\x1b[31m\n<script>" * 20
+    with_list(results, [[bad, bad, bad, "10 of 10", None, -0.123456]], 1)
+    text = shown(results, monkeypatch, capsys)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "-0.123" in text
+    assert text.count("…") == 3
+    page = markdown(results)
+    assert "\x1b" not in page
+    assert "<script>" not in page
+
+
 def test_scores_without_people_have_a_headline_too(results):
     results["input"].update(pictures=None, people=None, dimensions=None)
     assert headline(results) == (

@@ -7,6 +7,8 @@ from recognition.report.table import markdown, notes, tables, verdict
 
 KEYS = ("eer", "tar@fmr=0.1", "tar@fmr=0.01", "tar@fmr=0.001", "auc", "rank1", "fnir@fpir=0.1")
 KEYS += ("fnir@fpir=0.01", "w-ec", "w-inter", "intra", "inter", "learn-intra", "learn-inter")
+SPREAD = ("silhouette", "trace-ratio", "nc1", "alignment", "uniformity", "effective-rank")
+KEYS += SPREAD
 DEGREES = ("w-ec", "w-inter", "intra", "inter", "learn-intra", "learn-inter")
 LSOFTMAX = "lsoftmax:m=2+annealed:base=100,power=1.5,minimum=1"
 
@@ -20,6 +22,8 @@ def head(name, setting, eer=0.05, **estimates):
         key: estimate(40.0, 30.0, 50.0) if key in DEGREES else estimate(0.9, 0.8, 0.95)
         for key in KEYS
     }
+    plain["uniformity"] = estimate(-2.5, -2.625, -2.25)
+    plain["nc1"] = estimate(3.25)
     plain["eer"] = estimate(eer, eer - 0.01, eer + 0.02)
     return {"name": name, "settings": [setting], "estimates": plain | estimates}
 
@@ -43,6 +47,7 @@ def results():
                 "learn": {**side, "people": 60, "pictures": 600},
                 "test": {**side, "people": 30, "pictures": 300},
                 "skipped": [],
+                "notes": [],
             }
         ],
         "heads": [
@@ -65,7 +70,7 @@ def rows_of(page, title):
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
-TITLES = ("Verification", "Open-set identification", "Angles in degrees")
+TITLES = ("Verification", "Open-set identification", "Angles in degrees", "Separability")
 
 
 @pytest.mark.parametrize("title", TITLES)
@@ -91,11 +96,16 @@ def test_settings_that_differ_between_seeds_are_all_named(results):
 
 
 def test_rates_are_percent_and_angles_degrees_with_their_interval(results):
-    verification, search, angles = tables(results)
+    verification, search, angles, spread = tables(results)
     assert verification.rows[0][1] == ("8.0", "7.0–10.0")
     assert verification.rows[0][-1] == ("90.00", "80.00–95.00")
     assert search.rows[0][1] == ("90.0", "80.0–95.0")
     assert angles.rows[0][1] == ("40.0", "30.0–50.0")
+    assert spread.rows[0][1] == ("0.90", "0.80–0.95")
+    assert spread.rows[0][2] == ("3.25", "")
+    assert spread.rows[0][4] == ("-2.50", "-2.62 to -2.25")
+    results["heads"][0]["estimates"]["silhouette"] = estimate(-0.001, -0.004, 0.2)
+    assert tables(results)[3].rows[0][1] == ("0.00", "0.00–0.20")
     assert rows_of(markdown(results), "Verification")[0][1] == "8.0 (7.0–10.0)"
 
 
@@ -103,6 +113,8 @@ def test_rates_are_percent_and_angles_degrees_with_their_interval(results):
     ("eer", 0, 1), ("tar@fmr=0.1", 0, 2), ("tar@fmr=0.01", 0, 3), ("tar@fmr=0.001", 0, 4),
     ("auc", 0, 5), ("rank1", 1, 1), ("fnir@fpir=0.1", 1, 2), ("fnir@fpir=0.01", 1, 3),
     ("w-ec", 2, 1), ("w-inter", 2, 2), ("intra", 2, 3), ("inter", 2, 4),
+    ("silhouette", 3, 1), ("nc1", 3, 2), ("alignment", 3, 3), ("uniformity", 3, 4),
+    ("effective-rank", 3, 5),
 ])  # fmt: skip
 def test_every_number_stands_under_its_own_heading(results, key, table, column):
     plain = tables(results)
@@ -117,7 +129,13 @@ def test_every_number_stands_under_its_own_heading(results, key, table, column):
     ]
     assert differ == [(table, 1, column)]
     heading = changed[table].headings[column].lower().replace(" %", "").replace("\n", " ")
-    for word in key.replace("tar@", "").replace("fnir@", "").replace("=", " ").split():
+    for word in (
+        key.replace("-rank", " rank")
+        .replace("tar@", "")
+        .replace("fnir@", "")
+        .replace("=", " ")
+        .split()
+    ):
         assert word.replace("rank1", "rank 1") in heading
 
 
@@ -228,7 +246,7 @@ def test_tables_at_a_terminal_show_every_cell(results, monkeypatch, capsys):
     assert max(map(len, text.splitlines())) <= 80
     for part in ("softmax", "s=1", "7.0–10.0", "80.00–95.00", "W-Inter", "FPIR 0.01", "minimum=1"):
         assert part in text
-    assert [text.count(title) for title in TITLES] == [1, 1, 1]
+    assert [text.count(title) for title in TITLES] == [1, 1, 1, 1]
 
 
 def test_the_widest_tables_fit_80_columns_with_nothing_cut(results, monkeypatch, capsys):
@@ -241,8 +259,12 @@ def test_the_widest_tables_fit_80_columns_with_nothing_cut(results, monkeypatch,
         }
         each["estimates"]["auc"] = estimate(0.99999, 0.99994, 1.0, spread=0.0111)
         each["estimates"]["tar@fmr=0.001"] = estimate(None, note="why")
+        each["estimates"]["silhouette"] = estimate(-0.05, -0.091, 0.064, spread=0.01)
+        each["estimates"]["uniformity"] = estimate(-2.83, -2.96, -2.704, spread=0.12)
+        each["estimates"]["effective-rank"] = estimate(431.16, spread=12.25)
     text = shown(results, monkeypatch, capsys)
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
-    for part in ("100.0* ±12.3", "100.00 ±1.11", "not resolved", "100.0 ±10.3", "99.99–100.00"):
+    for part in ("100.0* ±12.3", "100.00 ±1.11", "not resolved", "100.0 ±10.3", "99.99–100.00",
+                 "-0.09 to 0.06", "-2.96 to -2.70", "431.2 ±12.2"):  # fmt: skip
         assert part in text

@@ -8,8 +8,11 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from margin_losses import MarginHead
+from recognition import Options, evaluate
 from recognition.backbones import create_backbone
 from recognition.datasets.drawn import draw_faces
+from recognition.datasets.weight_files import read_weights
+from recognition.evaluation import class_angles
 from recognition.training.compare import Run
 from recognition.training.loop import embed, train
 from recognition.training.recipe import Recipe
@@ -77,6 +80,26 @@ def test_the_files_say_what_is_needed_to_use_them(folder, trained):
     found = metadata(folder / "lsoftmax-4.classes.safetensors")
     assert json.loads(found.pop("people")) == trained.people.tolist() == ["p000", "p001", "p002"]
     assert found == shared
+
+
+def test_class_weights_are_read_back_with_their_people(folder, trained):
+    found = read_weights(folder / "lsoftmax-4.classes.safetensors")
+    assert (found.weights == trained.head.weight.detach().numpy()).all()
+    assert found.labels.tolist() == trained.people.tolist()
+
+
+def test_evaluation_with_class_weights_says_what_the_comparison_says(folder, faces, trained):
+    rows = embed(trained.backbone, faces.images)
+    weights = read_weights(folder / "lsoftmax-4.classes.safetensors")
+    options = Options(replicates=50, seed=4, parts=("separability",))
+    found = evaluate(rows, faces.labels, weights=weights, options=options)
+    matrix = trained.head.weight.detach().numpy()
+    compared = class_angles(rows, faces.labels, matrix, trained.people, replicates=50, seed=4)
+    for key in ("w-ec", "w-inter"):
+        one, other = found[key].estimate, compared[key]
+        assert (one.value, one.low, one.high) == (
+            pytest.approx(other.value), pytest.approx(other.low), pytest.approx(other.high)
+        )  # fmt: skip
 
 
 def test_heads_and_seeds_do_not_overwrite_each_other(trained, tmp_path):

@@ -1,0 +1,43 @@
+"""Embeddings of pictures of nobody knows whom, on a list that alone says which pairs are mated."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from recognition.comparisons.pairs import compare_marked
+from recognition.datasets.embedding_files import Failure
+from recognition.datasets.pair_lists import PairList
+from recognition.evaluation.accuracy import listed_accuracy
+from recognition.evaluation.failures import Lost, account_for, comparisons_lost
+from recognition.evaluation.findings import Findings
+from recognition.evaluation.options import Options
+from recognition.evaluation.parts import Parts
+
+UNKNOWN = (
+    "nobody knows who was compared: intervals take comparisons for independent, and are too "
+    "narrow where people take part in several"
+)
+
+
+def evaluate_anonymous(
+    embeddings: npt.NDArray[Any], pairs: PairList, options: Options, failures: Sequence[Failure]
+) -> Findings:
+    """Verification, accuracy in the list's folds, and calibration; intervals by comparison."""
+    scores = compare_marked(embeddings, pairs.first, pairs.second, pairs.mated)
+    notes: list[str] = []
+    accuracy = None if pairs.folds is None else lambda: listed_accuracy(scores, pairs)
+    sections = Parts(options, notes).of_scores(scores, accuracy=accuracy)
+    lost = Lost(*pairs.failures)
+    sections.append(account_for(comparisons_lost(scores, lost), scores, lost, options))
+    described = {
+        "pictures": len(embeddings),
+        "people": None,
+        "dimensions": int(np.shape(embeddings)[1]),
+        "mated": len(scores.mated),
+        "nonmated": scores.nonmated_count,
+        "failures": [one._asdict() for one in failures],
+        "notes": [*notes, *pairs.notes, UNKNOWN],
+    }
+    return Findings(described, sections)
