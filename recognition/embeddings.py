@@ -24,6 +24,26 @@ class People(NamedTuple):
         return np.bincount(self.codes, minlength=len(self.names)).astype(np.int64)
 
 
+def names_of(labels: npt.ArrayLike, *, what: str = "labels") -> npt.NDArray[np.str_]:
+    """Labels (N,) as text, from text or whole numbers; floats may have been rounded together.
+
+    Raises:
+        InputError: labels that are neither, or not in one row.
+    """
+    try:
+        given = np.asarray(labels)
+    except ValueError as error:  # lists of different lengths
+        raise InputError(f"{what} must be one name per picture ({error})") from None
+    if given.dtype.kind == "O" and all(isinstance(x, str | int) for x in given.flat):
+        given = given.astype(str)
+    if given.ndim != 1 or (len(given) and given.dtype.kind not in "Uiu"):
+        raise InputError(
+            f"{what} must be one name (text or a whole number) per picture, not an array of "
+            f"shape {given.shape} and type {given.dtype}; pass a flat list of names"
+        )
+    return given.astype(str)
+
+
 def people_of(
     labels: npt.ArrayLike, pictures: int | None = None, *, what: str = "labels"
 ) -> People:
@@ -35,20 +55,13 @@ def people_of(
     >>> people_of(["b", "a", "b"]).codes
     array([1, 0, 1])
     """
-    given = np.asarray(labels)
-    if given.dtype.kind == "O" and all(isinstance(x, str | int) for x in given.flat):
-        given = given.astype(str)
-    if given.ndim != 1 or (len(given) and given.dtype.kind not in "Uiu"):
-        raise InputError(
-            f"{what} must be one name (text or a whole number) per picture, not an array of "
-            f"shape {given.shape} and type {given.dtype}; pass a flat list of names"
-        )
+    given = names_of(labels, what=what)
     if pictures is not None and len(given) != pictures:
         raise InputError(
             f"{what} must name the person of each of {pictures} pictures, not of {len(given)}; "
             "pass one label per row of the embeddings"
         )
-    names, codes = np.unique(given.astype(str), return_inverse=True)
+    names, codes = np.unique(given, return_inverse=True)
     return People(names, codes.astype(np.int64))
 
 

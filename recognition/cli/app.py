@@ -7,6 +7,7 @@ import typer
 
 from recognition.cli.compare import compare
 from recognition.cli.evaluate import evaluate
+from recognition.cli.help import Grouped
 
 app = typer.Typer(
     name="recognition",
@@ -15,8 +16,8 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help leaves the descriptions room in 80 columns
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(compare)
-app.command()(evaluate)
+app.command(cls=Grouped, short_help="Train with each head, and judge it on strangers.")(compare)
+app.command(cls=Grouped, short_help="Say what your embeddings are worth on strangers.")(evaluate)
 
 
 def _version(wanted: bool) -> None:

@@ -48,6 +48,7 @@ class Asked:
         self._check_protocols(given)
         self._check_companions()
         self._check_templates()
+        self._check_reported()
 
     def _check_source(self) -> None:
         if (self.embeddings is None) == (not self.scores):
@@ -134,6 +135,23 @@ class Asked:
                 "which pictures are pooled into one"
             )
         Pooling.of(self.pooling)
+
+    def _check_reported(self) -> None:
+        """Rates and files that nothing would come of."""
+        listed = "--scores" if self.scores else "--pairs" if self.pairs else None
+        parts, usual = self.options.parts, Options()
+        if self.checkpoint is not None and listed:
+            raise InputError(f"--checkpoint is of all pairs; leave it out beside {listed}")
+        if self.options.fpir != usual.fpir and (listed or "identification" not in parts):
+            raise InputError(
+                f"--fpir is reported by identification, which {listed or '--only'} leaves out; "
+                "leave out one of them"
+            )
+        if self.options.thresholds and "verification" not in parts:
+            raise InputError(
+                "--threshold is reported by verification, which --only leaves out; add --only "
+                "verification"
+            )
 
     @property
     def anonymous(self) -> bool:

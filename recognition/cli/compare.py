@@ -17,37 +17,67 @@ class Known(StrEnum):
     LFW = "lfw"
 
 
+LEARN = "Pictures to learn from and to be judged on"
+HEADS = "Heads"
+TRAINING = "Training"
+OUTPUT = "Output"
+
+
 def compare(
     pictures: Annotated[
         Path | None,
         typer.Argument(
-            help="Pictures with people: a folder with one folder a person, a .rec of MXNet as "
-            "insightface has them, or a .csv with the columns path and label. Half of the people "
-            "are learned from, the other half is never seen in training. Without it, faces are "
-            "drawn.",
+            metavar="PICTURES",
+            rich_help_panel=LEARN,
+            help="A folder with one folder a person, a .rec of MXNet as insightface has them, or a "
+            ".csv with the columns path and label. Half of the people are learned from, the other "
+            "half is never seen in training. Without it, faces are drawn.",
         ),
     ] = None,
     train: Annotated[
-        Path | None, typer.Option(help="Pictures of people to learn from; goes with --test.")
+        Path | None,
+        typer.Option(
+            metavar="PICTURES",
+            rich_help_panel=LEARN,
+            help="People to learn from; goes with --test.",
+        ),
     ] = None,
     test: Annotated[
-        Path | None, typer.Option(help="Pictures of other people to be judged on.")
+        Path | None,
+        typer.Option(
+            metavar="PICTURES", rich_help_panel=LEARN, help="Other people, to be judged on."
+        ),
     ] = None,
     data: Annotated[
         Known | None,
-        typer.Option(help="A data set that scikit-learn fetches, or has in its cache."),
+        typer.Option(
+            rich_help_panel=LEARN,
+            help="A data set that scikit-learn fetches, or has in its cache.",
+        ),
     ] = None,
     people: Annotated[
         str | None,
         typer.Option(
+            metavar="N|LIST",
+            rich_help_panel=LEARN,
             help="Use so many people only, drawn at random by --seed; of --train and --test so "
             "many each. For sets that are too large for the memory. Or those in a list like LFW's "
             "people.txt; of some of its folds with people.txt:1-3.",
         ),
     ] = None,
+    test_share: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            rich_help_panel=LEARN,
+            help="Share of the people who are never seen.  [default: 0.5; of drawn faces 1/3]",
+        ),
+    ] = None,
     head: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="HEAD",
+            rich_help_panel=HEADS,
             help="A head to compare, e.g. arcface or arcface:m=0.4,s=32; repeat for more. Known: "
             "softmax, normface, lsoftmax, sphereface, smsoftmax, amsoftmax, cosface, arcface, "
             "subcenterarcface, combinedmargin, spherefacer, curricularface, mvsoftmax, mvarcface, "
@@ -55,48 +85,87 @@ def compare(
             "elasticcosfaceplus, fixedadacos, adacos; python -m margin_losses tells what each is. "
             "A bare name takes the scale and margin found on the drawn faces; what options leave "
             "out is the paper's.  [default: softmax, normface, lsoftmax, sphereface, smsoftmax, "
-            "cosface, arcface]"
+            "cosface, arcface]",
         ),
     ] = None,
-    backbone: Annotated[
-        str, typer.Option(help="The network: small, or inception_resnet_v1 (slow on a CPU).")
-    ] = "small",
     tune: Annotated[
         bool,
         typer.Option(
             "--tune",
+            rich_help_panel=HEADS,
             help="Choose scale and margin on people held out for it, nine trials a head. Takes "
             "ten times as long.",
         ),
     ] = False,
     quick: Annotated[
-        bool, typer.Option("--quick", help="A small run of under a minute, to see what comes.")
-    ] = False,
-    seeds: Annotated[
-        int, typer.Option(min=1, help="Repeat everything this often; adds the spread.")
-    ] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 0,
-    steps: Annotated[
-        int | None, typer.Option(help="Training batches per head.  [default: 400]")
-    ] = None,
-    batch_size: Annotated[int, typer.Option(help="Pictures per batch.")] = 64,
-    lr: Annotated[float, typer.Option(help="The highest learning rate.")] = 4e-3,
-    mirror: Annotated[
-        bool, typer.Option(help="Mirror half of the pictures in training; not for letters.")
-    ] = True,
-    test_share: Annotated[
-        float | None,
+        bool,
         typer.Option(
-            help="Share of the people who are never seen.  [default: 0.5; of drawn faces 1/3]"
+            "--quick",
+            rich_help_panel=TRAINING,
+            help="A small run of under a minute, to see what comes.",
+        ),
+    ] = False,
+    backbone: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=TRAINING,
+            help="The network: small, or inception_resnet_v1 (slow on a CPU).",
+        ),
+    ] = "small",
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            rich_help_panel=TRAINING,
+            help="Training batches per head.  [default: 400]",
         ),
     ] = None,
-    device: Annotated[str, typer.Option(help="Where to train, e.g. cpu or cuda.")] = "cpu",
+    batch_size: Annotated[
+        int, typer.Option(metavar="N", rich_help_panel=TRAINING, help="Pictures per batch.")
+    ] = 64,
+    lr: Annotated[
+        float,
+        typer.Option(metavar="RATE", rich_help_panel=TRAINING, help="The highest learning rate."),
+    ] = 4e-3,
+    mirror: Annotated[
+        bool,
+        typer.Option(
+            rich_help_panel=TRAINING,
+            help="Mirror half of the pictures in training; not for letters.",
+        ),
+    ] = True,
+    device: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", rich_help_panel=TRAINING, help="Where to train, e.g. cpu or cuda."
+        ),
+    ] = "cpu",
+    seeds: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            rich_help_panel=TRAINING,
+            help="Repeat everything this often; adds the spread.",
+        ),
+    ] = 1,
+    seed: Annotated[
+        int, typer.Option(min=0, metavar="N", rich_help_panel=TRAINING, help="The first seed.")
+    ] = 0,
     out: Annotated[
         Path | None,
-        typer.Option(help="The run folder.  [default: runs/NAME-DATE-TIME]"),
+        typer.Option(
+            metavar="FOLDER",
+            rich_help_panel=OUTPUT,
+            help="The run folder, which must be new.  [default: runs/NAME-DATE-TIME]",
+        ),
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print results.json instead of tables.")
+        bool,
+        typer.Option(
+            "--json", rich_help_panel=OUTPUT, help="Print results.json instead of tables."
+        ),
     ] = False,
 ) -> None:
     """Train one backbone with each head and score every one on people never seen in training.
@@ -108,7 +177,7 @@ def compare(
     recognition compare                      draws faces; about four minutes
     recognition compare --quick              the same, small, under a minute
     recognition compare FOLDER               half of its people are never seen
-    recognition compare big.rec --people 500 500 people of a large set
+    recognition compare x.rec --people 500   500 people of a large set
     recognition compare faces.csv            with the columns path and label
     recognition compare --train A --test B   learn from A, be judged on B
     recognition compare --head normface --head arcface:m=0.4,s=32

@@ -4,8 +4,9 @@ import shlex
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from textwrap import fill
 from typing import Any
 
 import typer
@@ -19,6 +20,7 @@ from recognition.progress import Advance
 from recognition.report.table import Table
 
 BAD_INPUT, INTERRUPTED = 2, 130
+MOST_COLUMNS = 100  # longer lines are hard to read
 
 
 @contextmanager
@@ -91,7 +93,7 @@ def command_line() -> str:
 
 
 def show_tables(tables: Sequence[Table]) -> None:
-    """Print tables that fit 80 columns, each cell's interval on a line of its own."""
+    """Print tables that fit 80 columns, each cell's interval on a line of its own, notes below."""
     console = Console(markup=False, emoji=False)  # names come from files: they are no markup
     for table in tables:
         drawn = RichTable(
@@ -108,3 +110,22 @@ def show_tables(tables: Sequence[Table]) -> None:
         for row in table.rows:
             drawn.add_row(*("\n".join(filter(None, cell)) for cell in row))
         console.print(drawn)
+        show_lines(table.notes, indent=1)
+        if table.notes:
+            typer.echo()
+
+
+def show_lines(lines: Iterable[str], *, indent: int = 0) -> None:
+    """Print sentences, cut between words where a line is full, and going on further right."""
+    width = min(Console().width, MOST_COLUMNS)
+    for line in lines:
+        typer.echo(
+            fill(
+                line,
+                width,
+                initial_indent=" " * indent,
+                subsequent_indent=" " * 2 * indent,
+                break_on_hyphens=False,
+                break_long_words=False,
+            )
+        )

@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import typer
 
 from recognition.cli.asked import Asked
-from recognition.cli.console import command_line, show_tables
+from recognition.cli.console import command_line, show_lines, show_tables
 from recognition.cli.judging import judge
 from recognition.evaluation.findings import Findings
 from recognition.report.curves import save_curves
@@ -37,14 +36,11 @@ def run_evaluation(asked: Asked, folder: Path, *, as_json: bool) -> None:
     if as_json:
         typer.echo(text)
         return
-    _show([headline(results), "", *summary(results), ""])
+    show_lines([headline(results), "", *summary(results), ""])
     show_tables(tables(results))
-    _show([*notes(results), "", f"Written to {legible(str(folder))}"])
-
-
-def _show(lines: Sequence[str]) -> None:
-    for line in lines:
-        typer.echo(line)
+    if notes(results):
+        show_lines([*notes(results), ""])
+    typer.echo(f"Written to {legible(str(folder))}")
 
 
 def _described(asked: Asked, findings: Findings, seconds: float) -> dict[str, Any]:

@@ -214,9 +214,10 @@ def _the(path: Path, container: Container, known: Sequence[str]) -> str:
     found = _named(container.arrays, known)
     if len(found) != 1:
         came = " and ".join(found) if found else listed(container.arrays, 20) or "no arrays"
+        way_out = "rename one" if found else "rename one, or add it"
         raise InputError(
             f"{shown(path)}: expected {known[0]} under one of the names {listed(known)}, got "
-            f"{came}; rename one"
+            f"{came}; {way_out}"
         )
     return found[0]
 

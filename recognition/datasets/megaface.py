@@ -81,8 +81,8 @@ def _in_folder(folder: Path) -> _Named:
     )
     if not paths:
         raise InputError(
-            f"expected feature files PICTURE_ALGORITHM.bin in {shown(folder)}, got none; name the "
-            "folder that the development kit calls the feature directory"
+            f"expected feature files PICTURE_ALGORITHM.bin in {shown(folder)}, got none; a folder "
+            "is read as MegaFace's features: name the one with them, or a file such as faces.npz"
         )
     pictures, algorithms = [], []
     for path in paths:

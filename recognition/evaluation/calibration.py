@@ -73,7 +73,7 @@ def calibrate(scores: ScoreLists, options: Options) -> Section:
     note = (
         "Cllr, the actual costs, Brier and ECE are of log-likelihood ratios from a logistic map "
         "fitted on half of the people and judged on the other half, both ways; "
-        f"{crossed.left_out:,} non-mated comparisons between the halves are left out"
+        f"{crossed.left_out:,} non-mated comparisons between the halves are left out. Lower is better"
     )
     return Section("calibration", TITLE, tuple(rows), (SCALE, BEST, note))
 

@@ -12,6 +12,7 @@ from recognition.datasets.embedding_files import Failure
 from recognition.datasets.pair_lists import PairList
 from recognition.datasets.score_files import ScoreFile
 from recognition.datasets.weight_files import ClassWeights
+from recognition.embeddings import names_of
 from recognition.errors import InputError
 from recognition.evaluation.anonymous import UNKNOWN, evaluate_anonymous
 from recognition.evaluation.distractors import Distractors
@@ -21,11 +22,21 @@ from recognition.evaluation.failures import (
     comparisons_lost,
 )
 from recognition.evaluation.findings import Findings
-from recognition.evaluation.options import Options
+from recognition.evaluation.options import Options, require_comparisons
 from recognition.evaluation.parts import Parts
 from recognition.evaluation.quality import Quality
 from recognition.evaluation.task import Grouping, Task
 from recognition.progress import Watch, unwatched
+
+_KINDS: dict[str, tuple[type, str]] = {  # of the arguments of `evaluate`, and how to get one
+    "options": (Options, "Options(fmr=[0.001])"),
+    "pairs": (PairList, "read_pairs(path, ids, labels) or read_verification(path).pairs"),
+    "grouping": (Grouping, "Grouping(name, values)"),
+    "weights": (ClassWeights, "read_weights(path)"),
+    "normaliser": (Normaliser, "Normaliser.of(embeddings, labels, 'as')"),
+    "quality": (Quality, "Quality(name, values)"),
+    "distractors": (Distractors, "Distractors(embeddings, labels)"),
+}
 
 
 def evaluate(
@@ -76,8 +87,20 @@ def evaluate(
         watch: told how far each stage is.
 
     Raises:
-        InputError: embeddings or labels that cannot be used, one kind of comparisons only.
+        InputError: embeddings or labels that cannot be used, one kind of comparisons only, or an
+            option that is no such thing.
     """
+    _require_kinds(
+        options=options,
+        pairs=pairs,
+        grouping=grouping,
+        weights=weights,
+        normaliser=normaliser,
+        quality=quality,
+        distractors=distractors,
+    )
+    if pairs is not None:
+        require_comparisons(options or Options(), "pairs")
     if pairs is not None and pairs.anonymous:
         by_person = other, grouping, weights, normaliser, quality, distractors
         if any(each is not None for each in by_person):
@@ -94,7 +117,7 @@ def evaluate(
         )
     task = Task(
         np.asarray(embeddings),
-        np.asarray(labels).astype(str),
+        names_of(labels),
         pairs,
         options or Options(),
         tuple(failures),
@@ -120,6 +143,13 @@ def evaluate(
     return Findings(task.describe(scores), sections, groups, comparison)
 
 
+def _require_kinds(**given: object) -> None:
+    for name, value in given.items():
+        kind, way = _KINDS[name]
+        if value is not None and not isinstance(value, kind):
+            raise InputError(f"expected {name} as {way} makes, not {type(value).__name__}")
+
+
 def evaluate_scores(scores: ScoreFile, *, options: Options | None = None) -> Findings:
     """What ready-made scores are worth: verification, thresholds and calibration.
 
@@ -130,6 +160,7 @@ def evaluate_scores(scores: ScoreFile, *, options: Options | None = None) -> Fin
         InputError: one kind of scores only.
     """
     options = options or Options()
+    require_comparisons(options, "scores")
     table = scores.table()
     notes: list[str] = []
     parts = Parts(options, notes)

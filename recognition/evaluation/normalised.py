@@ -11,7 +11,7 @@ from recognition.evaluation.estimates import Estimate
 from recognition.evaluation.identification import search_halves
 from recognition.evaluation.options import Options
 from recognition.evaluation.paired import UNTOLD, Difference, compare_scores, difference
-from recognition.evaluation.rows import Row, Section
+from recognition.evaluation.rows import Row, Section, Unit
 from recognition.evaluation.uncertainty import Uncertainty, clusters_of, main_intervals, wilson_of
 from recognition.metrics.identification import fnir_at_fpir, rank_one_rate
 from recognition.metrics.intervals import (
@@ -131,7 +131,8 @@ def _rows(found: Difference, interval: Interval | None, method: str) -> Iterator
         value = Estimate(found.value, *interval, counts=known)
     yield Row(key, label, found.unit, value, method)
     change = Estimate(found.difference, found.low, found.high, found.note, known)
-    yield Row(f"{key}:change", "… minus raw", found.unit, change, PAIRED)
+    unit: Unit = "points" if found.unit == "share" else found.unit
+    yield Row(f"{key}:change", "… minus raw", unit, change, PAIRED)
 
 
 def _about(normaliser: Normaliser) -> Iterator[str]:
@@ -140,8 +141,7 @@ def _about(normaliser: Normaliser) -> Iterator[str]:
     looked = f", the {normaliser.top} highest for each picture" if adaptive else ""
     yield (
         f"Scores are normalised by {normaliser.method} against {pictures:,} pictures of {people:,} "
-        f"other people{looked}; every picture of the cohort counts alike, and differences are in "
-        "percentage points"
+        f"other people{looked}; every picture of the cohort counts alike"
     )
     if adaptive and normaliser.top >= pictures:
         yield (

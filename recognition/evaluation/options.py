@@ -1,7 +1,8 @@
 """What may be asked of an evaluation beside the data."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Literal, get_args
 
 from recognition.errors import InputError
@@ -17,6 +18,7 @@ Part = Literal[
     "neighbours",
 ]
 PARTS: tuple[Part, ...] = get_args(Part)
+OF_COMPARISONS: tuple[Part, ...] = ("verification", "thresholds", "calibration")
 
 
 def known_part(name: str) -> Part:
@@ -29,6 +31,20 @@ def known_part(name: str) -> Part:
         if name == part:
             return part
     raise InputError(f"expected a part among {', '.join(PARTS)}, not {name!r}")
+
+
+def require_comparisons(options: "Options", what: str) -> None:
+    """Refuse a part that is of all pictures where a list says what is compared.
+
+    Raises:
+        InputError: such a part was asked for by name.
+    """
+    beyond = [part for part in options.parts if part not in OF_COMPARISONS]
+    if beyond and set(options.parts) != set(PARTS):
+        raise InputError(
+            f"expected a part among {', '.join(OF_COMPARISONS)} with {what}, which say what is "
+            f"compared, not {', '.join(beyond)}; leave them out to search among all pictures"
+        )
 
 
 def exactly(number: float) -> str:
@@ -56,7 +72,8 @@ class Options:
         parts: which sections to make, of those the data allows.
 
     Raises:
-        InputError: a rate out of range, a part that does not exist, no resamples.
+        InputError: a rate out of range, a part that does not exist, no resamples, or one value
+            where a list is expected.
     """
 
     fmr: Sequence[float] = ()
@@ -68,6 +85,7 @@ class Options:
     parts: Sequence[Part] = PARTS
 
     def __post_init__(self) -> None:
+        self._check_kinds()
         for rate in (*self.fmr, *self.fpir):
             if not 0 < rate < 1:
                 raise InputError(
@@ -89,6 +107,22 @@ class Options:
                 f"expected at least 20 resamples for an interval, not {self.replicates}; "
                 "1000 are usual"
             )
+
+    def _check_kinds(self) -> None:
+        for name in ("fmr", "fpir", "thresholds", "parts"):
+            given = getattr(self, name)
+            if isinstance(given, str) or not isinstance(given, Iterable):
+                raise InputError(f"{name}: expected a list, such as [{given!r}], not {given!r}")
+            if name != "parts" and not all(isinstance(one, Real) for one in given):
+                raise InputError(f"{name}: expected numbers, not {list(given)}")
+            object.__setattr__(self, name, tuple(given))  # an array would be neither true nor false
+        for name, least in (("seed", 0), ("replicates", None), ("enrolled_pictures", 1)):
+            given = getattr(self, name)
+            if not isinstance(given, Integral) or (least is not None and given < least):
+                raise InputError(
+                    f"{name}: expected a whole number of at least {20 if least is None else least}, "
+                    f"not {given!r}"
+                )
 
     def targets(self, nonmated: int) -> tuple[float, ...]:
         """FMRs to report at, descending; by default with one that cannot be measured."""

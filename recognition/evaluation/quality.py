@@ -172,7 +172,10 @@ def quality_section(
 
 
 def _rate_rows(curve: ErrorDiscard, share: float, place: int, found: Uncertainty) -> Iterator[Row]:
-    key, gone = f"discard={share:g}", f"{share:.0%} discarded" if share else "nothing discarded"
+    key, gone = (
+        f"discard={share:g}",
+        f"{100 * share:.0f} % discarded" if share else "nothing discarded",
+    )
     about = {"quality": float(curve.qualities[place]), "discarded": float(curve.discarded[place])}
     counts = {"errors": int(curve.missed[place]), "trials": int(curve.mated[place]), **about}
     name = f"quality:fnmr@{key}"
@@ -192,7 +195,7 @@ def _rate_rows(curve: ErrorDiscard, share: float, place: int, found: Uncertainty
 def _mean_rows(
     values: dict[str, float], errors: float, mated: float, found: Uncertainty
 ) -> Iterator[Row]:
-    up_to = f"{PARTIAL:.0%}"
+    up_to = f"{100 * PARTIAL:.0f} %"
     partial, area = "quality:partial", "quality:area"
     yield row(partial, f"Mean FNMR, 0 to {up_to} discarded", "share", values[partial], found)
     ideal = ideal_mean(errors, mated)
@@ -222,7 +225,7 @@ def _notes(quality: Quality, target: float, threshold: float) -> Iterator[str]:
         "width, which is no certainty"
     )
     yield (
-        f"What could be gained is the fall of the mean FNMR, 0 to {PARTIAL:.0%} discarded, if every "
+        f"What could be gained is the fall of the mean FNMR, 0 to {100 * PARTIAL:.0f} % discarded, if every "
         "missed comparison were discarded first: 100 % is ideal, 0 % no better than chance, less "
         "is worse than no quality at all"
     )

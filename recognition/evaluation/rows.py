@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from recognition.evaluation.estimates import Estimate
 
-Unit = Literal["share", "number", "bits", "score", "degrees", "count"]
+Unit = Literal["share", "points", "number", "bits", "score", "degrees", "count"]
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Row:
     Attributes:
         key: its name for machines, unique in an evaluation, e.g. "tar@fmr=0.001".
         label: its name for people, e.g. "TAR at FMR 0.001".
-        unit: a share is between 0 and 1 and shown in percent.
+        unit: a share is between 0 and 1 and shown in percent, a difference of two in points.
         estimate: the value, None where it cannot be measured, with interval, note and counts.
         interval: how the interval was made, e.g. "person bootstrap"; empty without one.
     """

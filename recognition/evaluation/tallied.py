@@ -49,7 +49,7 @@ def verify_tally(tally: Tally, options: Options) -> Section:
         _partial_area(tally),
         _d_prime(tally),
     ]
-    for threshold in options.thresholds:
+    for threshold in dict.fromkeys(options.thresholds):
         rows += rates_at(tally, threshold)
     note = (
         f"All {tally.nonmated_count} non-mated comparisons were made. The {len(tally.tail)} highest "

@@ -31,7 +31,7 @@ from recognition.metrics.proportions import Interval, wilson_share
 INDEPENDENT_WILSON = "Wilson, as if independent"
 COMPARISON_BOOTSTRAP = "bootstrap of comparisons as if independent"
 FEW = 500  # resamples below which the method names their number
-NO_WIDTH = "no resample differed, which is no certainty"
+NO_WIDTH = "No resample differed, which is no certainty"
 
 
 class Uncertainty(NamedTuple):
@@ -184,6 +184,6 @@ def row(
     if interval is None or found is None:
         return Row(key, label, unit, Estimate(value, note=note, counts=known))
     if interval.low == interval.high:
-        note = f"{note}; {NO_WIDTH}" if note else NO_WIDTH
+        note = f"{note}. {NO_WIDTH}" if note else NO_WIDTH
     estimate = Estimate(value, *interval, note=note, counts=known)
     return Row(key, label, unit, estimate, found.method)

@@ -67,7 +67,9 @@ def verify(scores: ScoreLists, options: Options) -> Section:
     note = (
         "A pair is accepted at a score at or above the threshold. TAR is the share of pairs of one "
         "person that are accepted, FMR the share of pairs of two people that are, by mistake, FNMR "
-        "is 1 - TAR, and at the EER both errors are equally frequent"
+        "is 1 - TAR, and at the EER both errors are equally frequent; on the convex hull two thresholds "
+        "may be mixed by lot. AUC: how often a pair of one person scores higher than one of two. d': "
+        "distance of the two means in standard deviations"
     )
     return Section("verification", TITLE, tuple(rows), (note,), curves_of(scores))
 

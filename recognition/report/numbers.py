@@ -10,8 +10,8 @@ SIGNIFICANT = 3  # digits of a number of which nothing else is known
 PARTS = 40  # an interval is told to a fortieth of its width
 TINY = 10.0**-MOST_PLACES
 
-SCALES = {"share": 100.0}
-SIGNS = {"share": " %", "bits": " bits", "degrees": "°"}
+SCALES = {"share": 100.0, "points": 100.0}
+SIGNS = {"share": " %", "points": " points", "bits": " bits", "degrees": "°"}
 ENDS = {"share": (0.0, 1.0), "score": (-1.0, 0.0, 1.0), "bits": (0.0, 1.0)}  # not to be rounded to
 
 
@@ -95,7 +95,7 @@ def difference(value: float, unit: Unit, places: int) -> str:
 
 
 def with_sign(text: str, unit: Unit) -> str:
-    """A written number and its unit: percent, bits, degrees."""
+    """A written number and its unit: percent, points, bits, degrees."""
     return text + SIGNS.get(unit, "")
 
 

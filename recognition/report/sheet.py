@@ -4,7 +4,7 @@ Of the counts of a row these are read: `target` and `nonmated`, to say what woul
 what stands in the column "counted": a share that is one of `SHARES`, or how many of `SIZES`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import isclose, log10, sqrt
 from typing import Any
 
@@ -41,27 +41,27 @@ TAR, FNIR = "tar@fmr=", "fnir@fpir="
 def tables(results: Results) -> list[Table]:
     """A table per section that has rows, one of the groups, and one of the comparison.
 
-    Their marks are explained by `notes`.
+    Each explains its own marks and says what else is to be known to read it.
     """
-    marks = _marks(results)
     found = []
     for section in results["sections"]:
         if section["rows"]:
-            found.append(_section(section, marks))
+            found.append(_section(section))
         found += [_listing(each) for each in section.get("lists", ()) if each["rows"]]
     if results["groups"] and results["groups"]["rows"]:
-        found.append(_groups(results["groups"], marks))
+        found.append(_groups(results["groups"]))
     if results["comparison"]:
-        found.append(_comparison(results, marks))
+        found.append(_comparison(results))
     return found
 
 
-def _section(section: Entry, marks: Mapping[str, str]) -> Table:
-    rows = []
+def _section(section: Entry) -> Table:
+    marks, rows = _marks(section["rows"]), []
     for row in section["rows"]:
         value, interval = _value(row, marks)
         rows.append([(legible(row["label"]), ""), (value, ""), (interval, ""), (_counted(row), "")])
-    return Table(section["title"], ["", "value", "95 % interval", "counted"], rows)
+    headings = ["", "value", "95 % interval", "counted"]
+    return Table(section["title"], headings, rows, _told(section["rows"], section["notes"]))
 
 
 def _listing(listing: Entry) -> Table:
@@ -136,18 +136,20 @@ def largest_groups(groups: Entry) -> list[Entry]:
     return [rows[place] for place in sorted(places[:MOST_GROUPS])]
 
 
-def _groups(groups: Entry, marks: Mapping[str, str]) -> Table:
+def _groups(groups: Entry) -> Table:
     shown = largest_groups(groups)
-    labels = list(dict.fromkeys(rate["label"] for row in shown for rate in row["rates"]))
+    rates = [rate for row in shown for rate in row["rates"]]
+    marks, labels = _marks(rates), list(dict.fromkeys(rate["label"] for rate in rates))
     rows = []
     for row in shown:
-        rates = {rate["label"]: _value(rate, marks) for rate in row["rates"]}
+        cells = {rate["label"]: _value(rate, marks) for rate in row["rates"]}
         size = (f"{row['people']:,} people", f"{row['pictures']:,} pictures")
         doubt = "too few" if row["too_few"] else ""
         name = (_in_lines(row["group"]), doubt)
-        rows.append([name, size, *(rates.get(label, ("", "")) for label in labels)])
+        rows.append([name, size, *(cells.get(label, ("", "")) for label in labels)])
     title = f"Groups by {shortened(groups['column'], LONGEST_NAME)}, at one threshold for all"
-    return Table(title, [shortened(groups["column"], LONGEST_HEADING), "size", *labels], rows)
+    headings = [shortened(groups["column"], LONGEST_HEADING), "size", *labels]
+    return Table(title, headings, rows, _told(rates, _about_groups(groups)))
 
 
 def _in_lines(name: str) -> str:
@@ -156,10 +158,11 @@ def _in_lines(name: str) -> str:
     return " ".join(shortened(word, LONGEST_WORD) for word in words)
 
 
-def _comparison(results: Results, marks: Mapping[str, str]) -> Table:
+def _comparison(results: Results) -> Table:
     one, other = _names(results)
-    rows = []
-    for row in results["comparison"]["rows"]:
+    entries = results["comparison"]["rows"]
+    marks, rows = _marks(entries), []
+    for row in entries:
         unit, low, high = row["unit"], row["low"], row["high"]
         resolved = row["difference"] is not None
         places = places_for(row["difference"] or 0.0, unit, low=low, high=high)
@@ -177,7 +180,8 @@ def _comparison(results: Results, marks: Mapping[str, str]) -> Table:
             [(legible(row["label"]), ""), *values, (gap + mark, ends), (row["verdict"] or "", "")]
         )
     title = f"Compared on the same {results['comparison']['people']:,} people"
-    return Table(title, ["", one, other, "difference", "verdict"], rows)
+    headings = ["", one, other, "difference", "verdict"]
+    return Table(title, headings, rows, _told(entries, _about_comparison(results)))
 
 
 def _names(results: Results) -> tuple[str, str]:
@@ -188,37 +192,28 @@ def _names(results: Results) -> tuple[str, str]:
     return (one, other) if one != other else ("first", "second")
 
 
-def _marks(results: Results) -> dict[str, str]:
-    """The mark of each different note, in the order of the tables."""
-    notes = list(dict.fromkeys(row["note"] for row in _shown(results) if row["note"]))
+def _marks(rows: Sequence[Entry]) -> dict[str, str]:
+    """The mark of each different note, in the order of the rows."""
+    notes = list(dict.fromkeys(row["note"] for row in rows if row["note"]))
     if len(notes) <= len(SYMBOLS):
         return dict(zip(notes, SYMBOLS, strict=False))
     return {note: f" [{number}]" for number, note in enumerate(notes, start=1)}
 
 
-def _shown(results: Results) -> Iterator[Entry]:
-    """Every row of every table."""
-    for section in results["sections"]:
-        yield from section["rows"]
-    if results["groups"]:
-        for group in largest_groups(results["groups"]):
-            yield from group["rates"]
-    if results["comparison"]:
-        yield from results["comparison"]["rows"]
+def _told(rows: Sequence[Entry], more: Sequence[str]) -> list[str]:
+    """What the marks mean, how intervals were made, and what else there is to say, each once."""
+    lines = [f"{mark.strip()} {_sentence(note)}" for note, mark in _marks(rows).items()]
+    lines += _intervals(rows)
+    lines += map(_sentence, more)
+    return list(dict.fromkeys(lines))
 
 
 def notes(results: Results) -> list[str]:
-    """What the marks mean, how intervals were made, and what else there is to say, each once."""
-    lines = [f"{mark.strip()} {_sentence(note)}" for note, mark in _marks(results).items()]
-    lines += _intervals(results)
-    for section in results["sections"]:
-        lines += map(_sentence, section["notes"])
-    if results["groups"]:
-        lines += _about_groups(results["groups"])
-    if results["comparison"]:
-        lines += _about_comparison(results)
-    lines += map(_sentence, results["input"]["notes"])
-    return list(dict.fromkeys(lines))
+    """What is to be said of no table alone: how the input was read, which parts were left out."""
+    bare = [
+        note for section in results["sections"] if not section["rows"] for note in section["notes"]
+    ]
+    return list(dict.fromkeys(map(_sentence, [*bare, *results["input"]["notes"]])))
 
 
 def _sentence(text: str) -> str:
@@ -226,19 +221,20 @@ def _sentence(text: str) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
-def _intervals(results: Results) -> list[str]:
+def _intervals(rows: Sequence[Entry]) -> list[str]:
     """One kind of interval, or the most frequent one and which rows have another."""
     labels: dict[str, list[str]] = {}
-    for section in results["sections"]:
-        for row in section["rows"]:
-            if row["interval"] and row["low"] is not None:
-                labels.setdefault(row["interval"], []).append(row["label"])
+    for row in rows:
+        if row.get("interval") and row["low"] is not None:
+            labels.setdefault(row["interval"], []).append(row["label"])
     kinds = sorted(labels, key=lambda kind: -len(labels[kind]))
     lines = [f"Intervals: 95 %, {legible(kind)}." for kind in kinds[:1]]
     for kind in kinds[1:]:
-        of = ", ".join(map(legible, dict.fromkeys(labels[kind])))
+        of = "; ".join(map(legible, dict.fromkeys(labels[kind])))  # labels have commas
         lines.append(f"Intervals of {of}: 95 %, {legible(kind)}.")
-    if any(row["low"] is not None and row["low"] == row["high"] for row in _rows(results)):
+    if any(
+        row["low"] is not None and row["low"] == row["high"] and not row["note"] for row in rows
+    ):
         lines.append("An interval without width: no resample differed, which is no certainty.")
     return lines
 
@@ -250,7 +246,7 @@ def _about_groups(groups: Entry) -> list[str]:
             f"The {MOST_GROUPS} groups with the most people are shown, of "
             f"{len(groups['rows']):,}; all of them are in results.json."
         )
-    return [*lines, *map(_sentence, groups["notes"])]
+    return [*lines, *groups["notes"]]
 
 
 def _about_comparison(results: Results) -> list[str]:
@@ -260,7 +256,7 @@ def _about_comparison(results: Results) -> list[str]:
     lines = [f"{one}: {full[0]}; {other}: {full[1]}."] if full != (one, other) else []
     if any(row["unit"] == "share" for row in comparison["rows"]):
         lines.append("Differences of percentages are in percentage points, first minus second.")
-    return [*lines, *map(_sentence, comparison["notes"])]
+    return [*lines, *comparison["notes"]]
 
 
 def headline(results: Results) -> str:
@@ -419,11 +415,11 @@ def markdown(results: Results) -> str:
         *(_table_in_markdown(table) for table in tables(results)),
         _failures_in_markdown(results["input"]["failures"]),
     ]
-    lines = [f"- {in_markdown(note)}" for note in notes(results)]
+    lines = notes(results)
     if lines:
-        parts += ["## Notes", "\n".join(lines)]
+        parts += ["## Notes", _bulleted(lines)]
     parts.append(
-        f"{as_code(results['command'])} took {results['seconds']:.0f} s "
+        f"{as_code(results['command'])} took {results['seconds']:.3g} s "
         f"(version {in_markdown(results['version'])})."
     )
     return "\n\n".join(filter(None, parts)) + "\n"
@@ -431,7 +427,12 @@ def markdown(results: Results) -> str:
 
 def _table_in_markdown(table: Table) -> str:
     rows = [[_inline(cell) for cell in row] for row in table.rows]
-    return _ruled(table.title, table.headings, rows)
+    text = _ruled(table.title, table.headings, rows)
+    return "\n\n".join(filter(None, [text, _bulleted(table.notes)]))
+
+
+def _bulleted(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {in_markdown(line)}" for line in lines)
 
 
 def _inline(cell: tuple[str, str]) -> str:

@@ -47,11 +47,12 @@ SEPARABILITY = (
 
 
 class Table(NamedTuple):
-    """Headings and rows of text; a cell is its value and its interval."""
+    """Headings and rows of text, and what to know to read them; a cell is value and interval."""
 
     title: str
     headings: Sequence[str]
     rows: Sequence[Sequence[tuple[str, str]]]
+    notes: Sequence[str] = ()
 
 
 def tables(results: Results) -> list[Table]:

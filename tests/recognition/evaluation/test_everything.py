@@ -5,13 +5,16 @@ import json
 import numpy as np
 import pytest
 
-from recognition import Findings, Grouping, Options, evaluate
+from recognition import Findings, Grouping, Options, evaluate, evaluate_scores
 from recognition.comparisons.pairs import compare_all
+from recognition.datasets.pair_lists import FailedComparisons, PairList
+from recognition.datasets.score_files import ScoreFile
 from recognition.errors import InputError
 from recognition.evaluation import task as tasks
 from recognition.metrics.verification import tar_at_fmr
 
 FEW = Options(replicates=20)
+NONE = FailedComparisons(0, 0)
 
 
 def crowd(people=40, pictures=5, seed=0):
@@ -29,6 +32,59 @@ def test_findings_know_their_rows_by_key():
     with pytest.raises(InputError, match="not 'nope'; there are tar@fmr"):
         found["nope"]
     json.dumps(found.as_dict(), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    "label",
+    [None, float("nan"), 1.0, np.float32(2**24 + 1), b"ann", ("ann", "bob")],
+)
+def test_labels_that_name_nobody_for_sure_are_refused(label):
+    embeddings, labels = crowd(4)
+    given = np.empty(len(labels), object)
+    given[:] = labels
+    given[3] = label
+    with pytest.raises(InputError, match="labels must be one name"):
+        evaluate(embeddings, given, options=FEW)
+    with pytest.raises(InputError, match="labels must be one name"):
+        evaluate(embeddings, np.unique(labels, return_inverse=True)[1].astype(np.float32))
+
+
+def test_whole_numbers_of_any_size_are_labels():
+    embeddings, labels = crowd(4)
+    codes = np.unique(labels, return_inverse=True)[1] + 2**53
+    only = Options(replicates=20, parts=("retrieval",))
+    one, other = (evaluate(embeddings, each, options=only) for each in (labels, codes.tolist()))
+    assert one["recall@1"].estimate == other["recall@1"].estimate
+
+
+def test_what_is_of_all_pictures_is_refused_where_a_list_says_what_is_compared():
+    embeddings, labels = crowd(4)
+    pairs = PairList(np.arange(19), np.arange(1, 20), labels[:-1] == labels[1:], None, NONE)
+    scores = ScoreFile(np.array([0.9, 0.8]), np.array([0.1, 0.2]), None, None, None, NONE)
+    only = Options(replicates=20, parts=("verification", "retrieval"))
+    with pytest.raises(InputError, match=r"calibration with pairs, .* not retrieval"):
+        evaluate(embeddings, labels, pairs=pairs, options=only)
+    with pytest.raises(InputError, match=r"calibration with scores, .* not retrieval"):
+        evaluate_scores(scores, options=only)
+    assert evaluate(embeddings, labels, pairs=pairs, options=Options(replicates=20))["eer"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"pairs": "pairs.txt"}, "pairs as read_pairs(path, ids, labels)"),
+        ({"grouping": np.ones(20)}, "grouping as Grouping(name, values)"),
+        ({"quality": np.ones(20)}, "quality as Quality(name, values)"),
+        ({"distractors": np.ones((20, 16))}, "distractors as Distractors(embeddings, labels)"),
+        ({"weights": np.ones((4, 16))}, "weights as read_weights(path)"),
+        ({"normaliser": "as"}, "normaliser as Normaliser.of(embeddings, labels, 'as')"),
+        ({"options": {"fmr": [0.1]}}, "options as Options(fmr=[0.001])"),
+    ],
+)
+def test_another_kind_of_thing_is_refused_by_the_name_of_what_is_expected(wrong, said):
+    with pytest.raises(InputError) as refused:
+        evaluate(*crowd(4), **wrong)
+    assert said in str(refused.value)
 
 
 @pytest.fixture(scope="module")

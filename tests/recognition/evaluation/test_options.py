@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from recognition.errors import InputError
@@ -33,6 +34,15 @@ def test_targets_asked_for_come_once_and_descending():
         ({"thresholds": (float("inf"),)}, "finite threshold"),
         ({"parts": ("verify",)}, "part among verification, thresholds"),
         ({"replicates": 19}, "at least 20 resamples"),
+        ({"replicates": 1e3}, "replicates: expected a whole number of at least 20, not 1000.0"),
+        ({"seed": -1}, "seed: expected a whole number of at least 0, not -1"),
+        ({"seed": None}, "seed: expected a whole number"),
+        ({"enrolled_pictures": 0}, "enrolled_pictures: expected a whole number of at least 1"),
+        ({"fmr": 0.001}, r"fmr: expected a list, such as \[0.001\]"),
+        ({"fpir": "0.1"}, r"fpir: expected a list, such as \['0.1'\]"),
+        ({"fpir": ["0.1"]}, "fpir: expected numbers"),
+        ({"thresholds": 0.5}, "thresholds: expected a list"),
+        ({"parts": "verification"}, r"parts: expected a list, such as \['verification'\]"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(wrong, message):
@@ -43,6 +53,10 @@ def test_what_cannot_be_asked_is_refused(wrong, message):
 def test_parts_are_known_by_name():
     assert [known_part(name) for name in PARTS] == list(PARTS)
     assert Options(replicates=20, fmr=(0.1, 0.1)).parts == PARTS
+
+
+def test_rates_may_be_an_array():
+    assert Options(fmr=np.array([0.01, 0.1]), seed=np.int64(3)).targets(10) == (0.1, 0.01)
 
 
 @pytest.mark.parametrize("number", [0.5, 1e-5, 0.4512345678, -3e6, 1 / 3, 7, 1e22])

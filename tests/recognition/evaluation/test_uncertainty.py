@@ -131,7 +131,7 @@ def test_percentiles_are_numbers_that_occurred_and_hold_the_value():
 def test_a_row_without_width_says_that_it_is_no_certainty():
     found = Uncertainty({"x": Interval(1.0, 1.0), "y": Interval(0.0, 2.0), "z": None}, "made up")
     assert row("x", "X", "number", 1.0, found).estimate.note == NO_WIDTH
-    assert row("x", "X", "number", 1.0, found, note="few").estimate.note == f"few; {NO_WIDTH}"
+    assert row("x", "X", "number", 1.0, found, note="few").estimate.note == f"few. {NO_WIDTH}"
     plain = row("y", "Y", "number", 1.0, found, counts={"people": 3})
     assert (plain.estimate.low, plain.estimate.high, plain.interval) == (0.0, 2.0, "made up")
     assert plain.estimate.note is None

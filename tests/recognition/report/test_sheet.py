@@ -2,7 +2,7 @@ import copy
 
 import pytest
 
-from recognition.cli.console import show_tables
+from recognition.cli.console import show_lines, show_tables
 from recognition.report.sheet import (
     headline,
     largest_groups,
@@ -96,43 +96,71 @@ def test_a_table_at_the_terminal_is_exactly_this(results, monkeypatch, capsys):
         " TAR at FMR 0.001        96.72 %    92.50–99.56  1,741 of 1,800",
         " TAR at FMR 1e-06  not resolved*",
         "",
+        " * FMR 1e-06 cannot be measured with 78000 non-mated comparisons.",
+        " Intervals: 95 %, person bootstrap.",
+        " Every picture with every other one.",
+        "",
         "Thresholds",
         "",
         "                             value  95 % interval    counted",
         " ────────────────────────────────────────────────────────────",
-        " Threshold at FMR 0.001    0.4773†",
+        " Threshold at FMR 0.001    0.4773*",
+        "",
+        " * FMR 0.001 rests on at most 7 false matches.",
         "",
     ]
 
 
-def test_notes_explain_the_marks_and_come_once(results):
+def test_a_table_explains_its_own_marks_and_says_each_thing_once(results):
     results["sections"][1]["rows"] *= 2
-    results["sections"][1]["notes"] = ["Every picture with every other one."]
-    assert notes(results) == [
+    results["sections"][1]["notes"] = ["Of halves", "Of halves"]
+    first, second = tables(results)
+    assert first.notes == [
         f"* {NEVER}.",
-        f"† {RESTS}.",
         "Intervals: 95 %, person bootstrap.",
         "Every picture with every other one.",
-        "Read once.",
     ]
+    assert second.notes == [f"* {RESTS}.", "Of halves."]
+
+
+def test_what_belongs_to_no_table_is_said_at_the_end(results):
+    results["sections"][2]["notes"] = ["There was nothing", "Read once"]
+    assert notes(results) == ["There was nothing.", "Read once."]
+
+
+def test_lines_are_cut_between_words_and_a_path_is_not(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "40")
+    show_lines(["word " * 20, "unit-media " * 9, "x" * 60], indent=1)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines[:-1])) <= 40
+    assert all(line.startswith(" ") for line in lines)
+    assert "unit-\n" not in "\n".join(lines)
+    assert lines[-1] == " " + "x" * 60
+    monkeypatch.setenv("COLUMNS", "300")
+    show_lines(["word " * 60])
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 100
 
 
 def test_many_notes_are_numbered(results):
     results["sections"][1]["rows"] = [
         row(f"r{n}", f"row {n}", 0.5, note=f"note {n}") for n in range(6)
     ]
-    assert tables(results)[0].rows[2][1] == ("not resolved [1]", "")
-    assert [each.rows[-1][1][0] for each in tables(results)][1] == "50.0 % [7]"
-    assert "[7] note 5." in notes(results)
+    first, second = tables(results)
+    assert first.rows[2][1] == ("not resolved*", "")
+    assert second.rows[-1][1] == ("50.0 % [6]", "")
+    assert "[6] note 5." in second.notes
 
 
 def test_kinds_of_intervals_are_told_apart_and_no_width_is_no_certainty(results):
     rows = results["sections"][1]["rows"]
-    rows += [row("a", "rank 1", 1.0, 1.0, 1.0), row("b", "FTE", 0.1, 0.05, 0.2, kind="Wilson")]
-    found = notes(results)
-    assert "Intervals: 95 %, person bootstrap." in found
-    assert "Intervals of FTE: 95 %, Wilson." in found
-    assert "An interval without width: no resample differed, which is no certainty." in found
+    rows += [row(key, key, 0.1, 0.05, 0.2, kind="Wilson") for key in ("FTE", "Cllr, best")]
+    assert tables(results)[1].notes[1:] == ["Intervals: 95 %, Wilson."]
+    rows += [row(f"rank {n}", f"rank {n}", 1.0, 1.0, 1.0) for n in range(3)]
+    assert tables(results)[1].notes[1:] == [
+        "Intervals: 95 %, person bootstrap.",
+        "Intervals of FTE; Cllr, best: 95 %, Wilson.",
+        "An interval without width: no resample differed, which is no certainty.",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -167,7 +195,7 @@ def test_a_group_is_a_row_with_its_rates_and_too_few_people_are_named(results):
     assert table.rows[0] == [("f", ""), size, ("0.100 %", "0.050–0.200"), ("not resolved*", "")]
     assert table.rows[1][0] == ("m", "too few")
     assert table.rows[1][3] == ("", "")
-    assert "Ten people are few." in notes(results)
+    assert table.notes[-1] == "Ten people are few."
 
 
 def test_of_a_thousand_groups_the_largest_are_shown_in_their_order(results):
@@ -179,8 +207,9 @@ def test_of_a_thousand_groups_the_largest_are_shown_in_their_order(results):
     text = (
         "The 30 groups with the most people are shown, of 1,000; all of them are in results.json."
     )
-    assert text in notes(results)
-    assert len(notes(results)) < 45
+    told = tables(results)[-1].notes
+    assert text in told
+    assert len(told) < 45
 
 
 def test_a_comparison_shows_both_values_the_difference_and_the_verdict(results):
@@ -199,7 +228,7 @@ def test_a_comparison_shows_both_values_the_difference_and_the_verdict(results):
         [("not resolved", ""), ("97.0 %", ""), ("not resolved*", ""), ("", "")],
         [("0.0500 bits", ""), ("0.0600 bits", ""), ("-0.0100", ""), ("", "")],
     ]
-    assert any("percentage points" in line for line in notes(results))
+    assert any("percentage points" in line for line in table.notes)
     assert summary(results)[-1].endswith(
         "faces.npz is lower than that of other.npz on the same people."
     )
@@ -210,7 +239,7 @@ def test_models_whose_short_names_agree_are_first_and_second(results):
     with_other(results, name="embeddings-b-of-faces.npz")
     assert list(tables(results)[-1].headings[1:3]) == ["first", "second"]
     line = "first: embeddings-a-of-faces.npz; second: embeddings-b-of-faces.npz."
-    assert line in notes(results)
+    assert line in tables(results)[-1].notes
 
 
 def test_the_summary_says_how_many_get_in_how_sure_and_what_is_missing(results):
@@ -288,12 +317,12 @@ def test_a_page_is_exactly_this(results):
         "| EER | 1.22 % | 0.22–2.06 | 40 people |\n"
         "| TAR at FMR 0.001 | 96.72 % | 92.50–99.56 | 1,741 of 1,800 |\n"
         "| TAR at FMR 1e-06 | not resolved\\* |  |  |"),
-        "## Notes",
         (f"- \\* {NEVER}.\n"
         "- Intervals: 95 %, person bootstrap.\n"
-        "- Every picture with every other one.\n"
-        "- Read once."),
-        "`recognition evaluate faces.npz` took 3 s (version 0.3.0).",
+        "- Every picture with every other one."),
+        "## Notes",
+        "- Read once.",
+        "`recognition evaluate faces.npz` took 3.1 s (version 0.3.0).",
     ]) + "\n"  # fmt: skip
 
 
@@ -374,11 +403,11 @@ def test_the_widest_tables_fit_80_columns_with_nothing_cut(results, monkeypatch,
     with_other(
         results,
         compared("a", "A label of words", near, 0.5, 0.49999, 0.50001, "not told apart"),
-        name="z" * 300,
+        name="z" * 60,
     )
     text = shown(results, monkeypatch, capsys)
     assert max(map(len, text.splitlines())) <= 80
-    for part in ("99.999998 % [12]", "not resolved [1]", "wwwwwwwww…wwwwwwww", "too few",
+    for part in ("99.999998 % [12]", "not resolved*", "wwwwwwwww…wwwwwwww", "too few",
                  "zzzzzzz…zzzzzz", "not told apart", "of 1,000,000,000,000", "+49.99"):  # fmt: skip
         assert part in text
-    assert text.count("…") == 2  # both put there by us
+    assert text.count("…") == 3  # the group, and the other model in heading and note

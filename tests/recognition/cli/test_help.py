@@ -1,0 +1,60 @@
+"""Help of the verbs, as a newcomer meets it in 80 columns."""
+
+import re
+import shlex
+
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from recognition.cli import app
+from recognition.templates import _WORDS as WORDS
+
+VERBS = get_command(app).commands  # type: ignore[attr-defined]
+PANELS = {
+    "evaluate": ["What to judge", "Pairs", "Several pictures", "More to", "What is", "Output"],
+    "compare": ["Pictures to learn from", "Heads", "Training", "Output"],
+}
+
+
+def shown(verb: str) -> str:
+    return CliRunner().invoke(app, [verb, "--help"], env={"COLUMNS": "80"}).stdout
+
+
+@pytest.mark.parametrize("verb", PANELS)
+def test_options_stand_in_a_few_groups(verb: str) -> None:
+    text = shown(verb)
+    headings = re.findall(r"^(\S.*):$", text, re.MULTILINE)
+    assert len(headings) == len(PANELS[verb])
+    assert all(map(str.startswith, headings, PANELS[verb]))
+    assert max(map(len, text.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("verb", PANELS)
+def test_every_option_is_explained_in_one_group(verb: str) -> None:
+    text = shown(verb)
+    for parameter in VERBS[verb].params:
+        assert parameter.rich_help_panel, parameter.name
+        if parameter.param_type_name == "option":
+            assert len(re.findall(rf"^  {parameter.opts[0]}[ ,]", text, re.MULTILINE)) == 1
+            assert parameter.help
+
+
+def test_no_word_that_is_to_be_typed_is_cut() -> None:
+    text = shown("evaluate")
+    assert all(word in text for word in WORDS)
+
+
+@pytest.mark.parametrize("verb", PANELS)
+def test_examples_name_options_that_there_are(verb: str) -> None:
+    examples = re.findall(rf"^  recognition {verb}(.*?)(?:   .*)?$", shown(verb), re.MULTILINE)
+    assert len(examples) > 5
+    for example in examples:
+        assert VERBS[verb].make_context(verb, shlex.split(example))
+
+
+def test_a_verb_is_told_in_one_whole_sentence() -> None:
+    listed = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "80"}).stdout
+    for verb in PANELS:
+        assert re.search(rf"^  {verb} +\S.*\.$", listed, re.MULTILINE)
+    assert "..." not in listed.partition("Commands:")[2]
