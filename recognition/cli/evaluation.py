@@ -31,8 +31,8 @@ def run_evaluation(asked: Asked, folder: Path, *, as_json: bool) -> None:
     text = json.dumps(results, indent=1, allow_nan=False)
     with run_folder(folder) as partial:
         (partial / "results.json").write_text(text + "\n", encoding="utf-8")
-        (partial / "table.md").write_text(markdown(results), encoding="utf-8")
-        save_curves(results, partial)
+        page = markdown(results, save_curves(results, partial))
+        (partial / "table.md").write_text(page, encoding="utf-8")
     if as_json:
         typer.echo(text)
         return

@@ -72,7 +72,9 @@ def norm_quality(embeddings: npt.NDArray[np.generic]) -> Quality:
     Raises:
         InputError: embeddings that have been brought to one length.
     """
-    norms = np.linalg.norm(np.asarray(embeddings, np.float64), axis=1)
+    rows = np.asarray(embeddings, np.float64)
+    largest = np.abs(rows).max()  # neither 1e-300 nor 1e300 is lost in the squares
+    norms = np.linalg.norm(rows / largest, axis=1) * largest
     if np.ptp(norms) <= ALIKE * norms.max():
         raise InputError(
             f"expected embeddings as the network gave them, but all have the length "

@@ -403,8 +403,8 @@ def _better(results: Results) -> list[str]:
     return [f"The equal error rate of {one} {said} that of {other} on the same people."]
 
 
-def markdown(results: Results) -> str:
-    """Summary, tables, failures, notes and command as a Markdown page.
+def markdown(results: Results, figures: Sequence[str] = ()) -> str:
+    """Summary, tables, failures, notes, figures beside the page and command, in Markdown.
 
     Whatever comes from files of users is escaped.
     """
@@ -418,6 +418,8 @@ def markdown(results: Results) -> str:
     lines = notes(results)
     if lines:
         parts += ["## Notes", _bulleted(lines)]
+    if figures:
+        parts += ["## Figures", *(f"![{name}]({name})" for name in figures)]
     parts.append(
         f"{as_code(results['command'])} took {results['seconds']:.3g} s "
         f"(version {in_markdown(results['version'])})."

@@ -61,6 +61,8 @@ def test_it_prints_every_part_and_writes_the_run_folder(finished: tuple[Result, 
     result, out = finished
     assert result.exit_code == 0, result.output
     assert {path.name for path in out.iterdir()} == {"results.json", "table.md", *PICTURES}
+    page = (out / "table.md").read_text()
+    assert all(f"![{name}]({name})" in page for name in PICTURES)
     for title in (
         "Verification",
         "Thresholds",
@@ -72,7 +74,7 @@ def test_it_prints_every_part_and_writes_the_run_folder(finished: tuple[Result, 
         "Failures",
     ):
         assert title in result.stdout
-        assert title in (out / "table.md").read_text()
+        assert title in page
     assert all(len(line) <= 80 for line in result.stdout.splitlines() if "│" in line)
 
 

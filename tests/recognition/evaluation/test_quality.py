@@ -93,6 +93,9 @@ def test_qualities_are_read_with_care():
     with pytest.raises(InputError, match="row 0 has 'nan'"):
         column_quality("q", np.array(["nan", "1"]))
     assert norm_quality(np.array([[3.0, 4], [6, 8]])).values.tolist() == [5, 10]
+    for scale in (1e300, 1e-300):  # squares would be infinite, or nothing
+        lengths = norm_quality(np.array([[3.0, 4], [6, 8]]) * scale).values / scale
+        assert lengths == pytest.approx([5, 10])
     with pytest.raises(InputError, match="before they are normalised"):
         norm_quality(np.array([[3.0, 4], [4, 3]]))
     x, labels, quality = faces()
