@@ -18,6 +18,7 @@ from tqdm import tqdm
 from recognition.errors import InputError
 from recognition.progress import Advance
 from recognition.report.table import Table
+from recognition.report.text import legible
 
 BAD_INPUT, INTERRUPTED = 2, 130
 MOST_COLUMNS = 100  # longer lines are hard to read
@@ -25,12 +26,22 @@ MOST_COLUMNS = 100  # longer lines are hard to read
 
 @contextmanager
 def spoken_errors() -> Iterator[None]:
-    """Turn bad input into one sentence and exit code 2, and Ctrl-C into exit code 130."""
+    """Turn bad input and full disks into one sentence and exit code 2, Ctrl-C into code 130."""
     with _polite_kill():
         try:
             yield
         except InputError as error:
             typer.echo(f"recognition: {error}", err=True)
+            raise typer.Exit(BAD_INPUT) from None
+        except BrokenPipeError:  # who reads has seen enough
+            raise
+        except OSError as error:
+            where = f"{legible(str(error.filename))}: " if error.filename else ""
+            typer.echo(
+                f"recognition: {where}{error.strerror or error}; make room or name another place, "
+                "and start again",
+                err=True,
+            )
             raise typer.Exit(BAD_INPUT) from None
         except KeyboardInterrupt:
             typer.echo("\nrecognition: stopped; nothing was written", err=True)

@@ -337,6 +337,34 @@ def test_what_makes_no_sense_is_one_sentence_and_leaves_nothing(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), OSError("odd")])
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(
+    error: OSError, faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("recognition.cli.evaluation.save_curves", fail)
+    result = run(faces, "--only", "retrieval", "--out", tmp_path / "run", *FAST)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"recognition: {error.strerror or 'odd'}; make room")
+    assert len(result.stderr.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_output_and_a_name_too_long_are_no_tracebacks(faces: Path, tmp_path: Path) -> None:
+    code = "from recognition.cli import main; main()"
+    asked = [sys.executable, "-c", code, "evaluate", str(faces), "--only", "retrieval", "--out"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([*asked, str(tmp_path / "run")], stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 2
+    assert b"Traceback" not in done.stderr
+    assert b"No space left" in done.stderr
+    result = run(faces, "--out", tmp_path / ("a" * 300))
+    assert result.exit_code == 2
+    assert "File name too long" in result.stderr
+
+
 def test_small_data_leaves_out_parts_and_says_so(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     labels = np.repeat(["a", "b", "c"], 2)
