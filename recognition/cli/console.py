@@ -21,6 +21,7 @@ from recognition.report.table import Table
 from recognition.report.text import legible
 
 BAD_INPUT, INTERRUPTED = 2, 130
+SOON = 1.0  # seconds: what is over by then needs no bar
 MOST_COLUMNS = 100  # longer lines are hard to read
 
 
@@ -64,7 +65,7 @@ def _polite_kill() -> Iterator[None]:
 @contextmanager
 def bar(what: str, total: int) -> Iterator[Advance]:
     """A stage as a progress bar on stderr; in a log file, a line now and then."""
-    with _bar(what, total) as progress:
+    with _bar(what, total) as progress, _shown_at_last(progress):
 
         def advance(done: int, note: str = "") -> None:
             progress.set_postfix_str(note, refresh=False)
@@ -85,6 +86,19 @@ def counter(what: str) -> Iterator[Callable[[int, int], None]]:
         yield count
 
 
+@contextmanager
+def _shown_at_last(progress: "tqdm[Any]") -> Iterator[None]:
+    """Show a bar that nobody advances, too, once it has been there for a while."""
+    timer = threading.Timer(SOON + progress.mininterval, progress.update, [0])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+
+
 def _bar(what: str, total: int | None) -> "tqdm[Any]":
     quiet = not sys.stderr.isatty()
     return tqdm(
@@ -93,7 +107,7 @@ def _bar(what: str, total: int | None) -> "tqdm[Any]":
         file=sys.stderr,
         mininterval=10 if quiet else 0.1,
         maxinterval=60 if quiet else 10,
-        delay=1,  # what is over in a second needs no bar
+        delay=SOON,
         dynamic_ncols=not quiet,
     )
 

@@ -46,7 +46,8 @@ def judge(asked: Asked) -> Findings:
     if asked.embeddings is None:
         paths = tuple(asked.scores)
         given = paths[0] if len(paths) == 1 else (paths[0], paths[1])
-        return evaluate_scores(read_scores(given, distances=asked.distances), options=asked.options)
+        scores = read_scores(given, distances=asked.distances)
+        return evaluate_scores(scores, options=asked.options, watch=bar)
     labelled = not asked.anonymous and asked.ijb is None
     table = _read(asked.embeddings, asked.names, labelled=labelled)
     _name_failures(table)

@@ -14,6 +14,7 @@ from recognition.evaluation.failures import Lost, account_for, comparisons_lost
 from recognition.evaluation.findings import Findings
 from recognition.evaluation.options import Options
 from recognition.evaluation.parts import Parts
+from recognition.progress import Watch, unwatched
 
 UNKNOWN = (
     "nobody knows who was compared: intervals take comparisons for independent, and are too "
@@ -22,13 +23,17 @@ UNKNOWN = (
 
 
 def evaluate_anonymous(
-    embeddings: npt.NDArray[Any], pairs: PairList, options: Options, failures: Sequence[Failure]
+    embeddings: npt.NDArray[Any],
+    pairs: PairList,
+    options: Options,
+    failures: Sequence[Failure],
+    watch: Watch = unwatched,
 ) -> Findings:
     """Verification, accuracy in the list's folds, and calibration; intervals by comparison."""
     scores = compare_marked(embeddings, pairs.first, pairs.second, pairs.mated)
     notes: list[str] = []
     accuracy = None if pairs.folds is None else lambda: listed_accuracy(scores, pairs)
-    sections = Parts(options, notes).of_scores(scores, accuracy=accuracy)
+    sections = Parts(options, notes, watch).of_scores(scores, accuracy=accuracy)
     lost = Lost(*pairs.failures)
     sections.append(account_for(comparisons_lost(scores, lost), scores, lost, options))
     described = {

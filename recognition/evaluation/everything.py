@@ -109,7 +109,9 @@ def evaluate(
                 "pairs that do not know the people: all are judged by person; give a list of "
                 "pairs, and labels"
             )
-        return evaluate_anonymous(np.asarray(embeddings), pairs, options or Options(), failures)
+        return evaluate_anonymous(
+            np.asarray(embeddings), pairs, options or Options(), failures, watch
+        )
     if labels is None:
         raise InputError(
             "expected labels, (N,) the person on each picture, got none; only pairs of a .bin do "
@@ -150,7 +152,9 @@ def _require_kinds(**given: object) -> None:
             raise InputError(f"expected {name} as {way} makes, not {type(value).__name__}")
 
 
-def evaluate_scores(scores: ScoreFile, *, options: Options | None = None) -> Findings:
+def evaluate_scores(
+    scores: ScoreFile, *, options: Options | None = None, watch: Watch = unwatched
+) -> Findings:
     """What ready-made scores are worth: verification, thresholds and calibration.
 
     Comparisons without a score count as failures to acquire. Where nobody knows who was compared,
@@ -163,7 +167,7 @@ def evaluate_scores(scores: ScoreFile, *, options: Options | None = None) -> Fin
     require_comparisons(options, "scores")
     table = scores.table()
     notes: list[str] = []
-    parts = Parts(options, notes)
+    parts = Parts(options, notes, watch)
     sections = parts.of_scores(table)
     lost = Lost(*scores.failures)
     sections.append(account_for(comparisons_lost(table, lost), table, lost, options))

@@ -11,14 +11,16 @@ from recognition.evaluation.options import PARTS, Options, Part
 from recognition.evaluation.rows import Row, Section
 from recognition.evaluation.thresholds import transfer_thresholds
 from recognition.evaluation.verification import verify
+from recognition.progress import Watch, unwatched
 
 
 class Parts:
     """The sections that were asked for; what the data is too small for becomes a note."""
 
-    def __init__(self, options: Options, notes: list[str]) -> None:
+    def __init__(self, options: Options, notes: list[str], watch: Watch = unwatched) -> None:
         self.options = options
         self.notes = notes
+        self.watch = watch
 
     def add(self, sections: list[Section], part: Part, make: Callable[[], Section]) -> None:
         """Make a section if its part was asked for; refuse only if it was asked for by name."""
@@ -46,15 +48,30 @@ class Parts:
         sections: list[Section] = []
         options = self.options
         if "verification" in options.parts:  # never left out: without it there is no evaluation
-            sections.append(verification() if verification else verify(table, options))
+            verified = verification or (lambda: verify(table, options))
+            sections.append(self._watched("verification", verified)())
         if accuracy is not None:
             self._with_accuracy(sections, accuracy)
         elif isinstance(table, Scores):
             self._with_accuracy(sections, lambda: self._accuracy(table))
         if isinstance(table, Scores):
-            self.add(sections, "thresholds", lambda: transfer_thresholds(table, options))
-        self.add(sections, "calibration", lambda: calibrate(table, options))
+            self._add(sections, "thresholds", lambda: transfer_thresholds(table, options))
+        self._add(sections, "calibration", lambda: calibrate(table, options))
         return sections
+
+    def _add(self, sections: list[Section], part: Part, make: Callable[[], Section]) -> None:
+        self.add(sections, part, self._watched(part, make))
+
+    def _watched(self, part: Part, make: Callable[[], Section]) -> Callable[[], Section]:
+        """The same as one stage, which says nothing of how far it is."""
+
+        def made() -> Section:
+            with self.watch(part, 1) as advance:
+                section = make()
+                advance(1)
+            return section
+
+        return made
 
     def _accuracy(self, table: Scores) -> Row:
         label = "Accuracy, folds by person"

@@ -160,7 +160,7 @@ class Task:
 
     def sections(self, scores: Scores | Tally) -> list[Section]:
         """All that was asked for and can be done."""
-        parts = Parts(self.options, self.notes)
+        parts = Parts(self.options, self.notes, self.watch)
         if isinstance(scores, Tally):
             sections = self._of_tally(parts, scores)
         else:

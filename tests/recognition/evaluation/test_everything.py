@@ -1,6 +1,7 @@
 """All findings at once: what is left out, what is sampled, what is refused."""
 
 import json
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -201,3 +202,16 @@ def test_whole_numbers_as_labels_are_exact_above_two_to_the_24th():
     options = Options(replicates=20, parts=("retrieval",))
     one, two = (evaluate(embeddings, names, options=options) for names in (labels, numbers))
     assert one["map@r"].estimate.value == two["map@r"].estimate.value
+
+
+def test_every_part_tells_that_it_has_begun_and_ended():
+    seen = []
+
+    @contextmanager
+    def watch(what, total):
+        seen.append(what)
+        yield lambda done, note="": seen.append((what, done, total))
+
+    evaluate(*crowd(12), options=Options(replicates=20), watch=watch)
+    for part in ("verification", "thresholds", "calibration"):
+        assert seen.index(part) < seen.index((part, 1, 1))

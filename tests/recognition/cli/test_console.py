@@ -1,0 +1,53 @@
+"""What a person sees while it works."""
+
+import io
+import sys
+import threading
+import time
+
+import pytest
+
+from recognition.cli import console
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def terminal_of(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    seen = Terminal()
+    monkeypatch.setattr(sys, "stderr", seen)  # not in a fixture: pytest puts its own back after
+    return seen
+
+
+def test_a_stage_that_tells_nothing_is_shown_once_it_takes_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terminal = terminal_of(monkeypatch)
+    monkeypatch.setattr(console, "SOON", 0.01)
+    with console.bar("calibration", 1) as advance:
+        late = time.monotonic() + 20
+        while not terminal.getvalue() and time.monotonic() < late:
+            time.sleep(0.01)
+        assert "calibration:   0%" in terminal.getvalue()
+        advance(1)
+    assert "1/1" in terminal.getvalue()
+    assert terminal.getvalue().endswith("\n")
+
+
+@pytest.mark.parametrize("error", [None, KeyboardInterrupt])
+def test_a_short_stage_is_not_shown_and_leaves_no_timer(
+    error: type[BaseException] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = terminal_of(monkeypatch)
+    monkeypatch.setattr(console, "SOON", 60.0)
+    try:
+        with console.bar("calibration", 1) as advance:
+            if error is not None:
+                raise error
+            advance(1)
+    except KeyboardInterrupt:
+        pass
+    assert terminal.getvalue() == ""
+    assert not any(isinstance(each, threading.Timer) for each in threading.enumerate())
