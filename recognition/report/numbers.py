@@ -1,8 +1,10 @@
 """Numbers as text that never rounds something into nothing, nor nearly all into all."""
 
 import math
+from typing import TYPE_CHECKING
 
-from recognition.evaluation.rows import Unit
+if TYPE_CHECKING:  # the command line prints with this, and starts without numpy
+    from recognition.evaluation.rows import Unit
 
 MOST_PLACES = 6
 BY_COUNTS = 4  # places that counts alone can ask for: 1 of a million
@@ -17,7 +19,7 @@ ENDS = {"share": (0.0, 1.0), "score": (-1.0, 0.0, 1.0), "bits": (0.0, 1.0)}  # n
 
 def places_for(
     value: float,
-    unit: Unit,
+    unit: "Unit",
     *,
     low: float | None = None,
     high: float | None = None,
@@ -50,7 +52,7 @@ def _places_of(step: float) -> int:
     return MOST_PLACES if step < TINY else max(0, math.ceil(-math.log10(step)))
 
 
-def written(value: float, unit: Unit, places: int) -> str:
+def written(value: float, unit: "Unit", places: int) -> str:
     """`value` without the sign of its unit, to `places` digits or to more where fewer would lie.
 
     A share above 0 is never written as 0, nor one below 1 as 100; likewise cosines and the ends
@@ -83,7 +85,7 @@ def _first_place(gap: float) -> int:
     return max(0, -math.floor(math.log10(gap) + 1e-9))  # 1 - 0.9999 is hardly less than 1e-4
 
 
-def difference(value: float, unit: Unit, places: int) -> str:
+def difference(value: float, unit: "Unit", places: int) -> str:
     """A difference with its sign; that of two shares in percentage points.
 
     >>> difference(-0.0042, "share", 1), difference(0.0, "score", 2)
@@ -94,7 +96,7 @@ def difference(value: float, unit: Unit, places: int) -> str:
     return f"+{text}" if value > 0 else text
 
 
-def with_sign(text: str, unit: Unit) -> str:
+def with_sign(text: str, unit: "Unit") -> str:
     """A written number and its unit: percent, points, bits, degrees."""
     return text + SIGNS.get(unit, "")
 
