@@ -184,6 +184,11 @@ def _quality(asked: Asked, table: EmbeddingFile) -> Quality | None:
     if asked.quality is None:
         return None
     if asked.quality == "norm" and "norm" not in table.columns:
+        if asked.templates is not None:
+            raise InputError(
+                "--quality norm is the length of a picture's embedding, and pooled ones all have "
+                "the same; name a column that all pictures of a template agree in"
+            )
         return norm_quality(table.embeddings)
     return column_quality(asked.quality, _column(asked, table, "--quality", asked.quality))
 
@@ -191,8 +196,9 @@ def _quality(asked: Asked, table: EmbeddingFile) -> Quality | None:
 def _column(asked: Asked, table: EmbeddingFile, option: str, name: str) -> npt.NDArray[np.str_]:
     if name not in table.columns:
         known = ", ".join(table.columns) or "none"
+        agreed = " that all pictures of a template agree in" if asked.templates else ""
         raise InputError(
-            f"{option}: expected a column of {asked.source}, not {name!r}; it has: {known}"
+            f"{option}: expected a column of {asked.source}{agreed}, not {name!r}; it has: {known}"
         )
     return table.columns[name]
 

@@ -120,10 +120,14 @@ class Task:
         parts = self.options.parts
         pairs = "verification" in parts and (normaliser.symmetric or self.pairs is not None)
         if not pairs and (self.pairs is not None or "identification" not in parts):
+            way_out = (
+                "let verification or identification be done too"
+                if normaliser.symmetric
+                else "take s or as, list pairs with --pairs, or let identification be done too"
+            )
             raise InputError(
                 f"expected something to normalise by {normaliser.method}, but only "
-                f"{', '.join(parts)} is asked for, and it needs an enrolled and a searched side; "
-                "take s or as, list pairs with --pairs, or let identification be done too"
+                f"{', '.join(parts)} is asked for; {way_out}"
             )
 
     @cached_property

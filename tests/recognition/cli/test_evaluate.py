@@ -308,6 +308,14 @@ REFUSED = {
     "no such column": (["FACES", "--group", "age"], "not 'age'; it has: sex"),
     "no such part": (["FACES", "--only", "magic"], "expected a part among verification"),
     "no rate": (["FACES", "--fmr", "1.5"], "between 0 and 1, not 1.5"),
+    "nothing to normalise": (
+        ["FACES", "--cohort", "COHORT", "--only", "retrieval"],
+        "let verification or identification be done too",
+    ),
+    "one side to normalise": (
+        ["FACES", "--cohort", "COHORT", "--only", "verification", "--normalise", "z"],
+        "take s or as, list pairs with --pairs, or let identification be done too",
+    ),
     "rates of no search": (["FACES", "--only", "retrieval", "--fpir", "0.2"], "--fpir is reported"),
     "rates of scores": (["--scores", "x.csv", "--fpir", "0.2"], "which --scores leaves out"),
     "a threshold of nothing": (
@@ -329,7 +337,12 @@ def test_what_makes_no_sense_is_one_sentence_and_leaves_nothing(
     arguments, message = REFUSED[case]
     (tmp_path / "cut.npz").write_bytes(faces.read_bytes()[:-200])
     np.savez(tmp_path / "one.npz", embeddings=np.eye(3), labels=["a"] * 3)
-    named = {"FACES": faces, "CUT": tmp_path / "cut.npz", "ONE": tmp_path / "one.npz"}
+    others = np.random.default_rng(3).normal(size=(6, 16))
+    np.savez(tmp_path / "cohort.npz", embeddings=others, labels=["x", "y", "z"] * 2)
+    named = {
+        "FACES": faces,
+        **{f"{n}".upper(): tmp_path / f"{n}.npz" for n in ("cut", "one", "cohort")},
+    }
     result = run(*(named.get(word, word) for word in arguments), "--out", tmp_path / "run")
     assert result.exit_code == 2, result.output
     assert message in result.stderr

@@ -172,3 +172,25 @@ def test_scores_have_no_templates(tmp_path: Path) -> None:
     result = run("--scores", tmp_path / "s.csv", "--templates", "video")
     assert result.exit_code == 2
     assert "--templates goes with embeddings" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("quality", "message"),
+    [
+        ("norm", "--quality norm is the length of a picture's embedding"),
+        ("sharpness", "that all pictures of a template agree in, not 'sharpness'; it has: half"),
+    ],
+)
+def test_a_quality_that_templates_do_not_have_is_refused(
+    quality: str, message: str, tmp_path: Path
+) -> None:
+    embeddings = np.random.default_rng(0).normal(size=(48, 8))
+    video, half = np.arange(48) // 4, np.arange(48) // 24
+    sharpness = np.linspace(0, 1, 48)
+    columns = {"video": video, "half": half, "sharpness": sharpness}
+    np.savez(tmp_path / "a.npz", embeddings=embeddings, labels=np.arange(48) // 8, **columns)
+    asked = ("--templates", "video", "--quality", quality, *FAST, "--out", tmp_path / "out")
+    result = run(tmp_path / "a.npz", *asked)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not (tmp_path / "out").exists()

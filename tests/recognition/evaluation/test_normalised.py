@@ -79,7 +79,7 @@ def test_one_sided_methods_are_for_searches_and_lists():
     only = replace(FAST, parts=("verification",))
     section = evaluate(x, labels, options=only, pairs=pairs, normaliser=one_sided).sections[-1]
     assert section.rows[0].key == "normalised:eer"
-    with pytest.raises(InputError, match="needs an enrolled and a searched side"):
+    with pytest.raises(InputError, match="take s or as, list pairs"):
         evaluate(x, labels, options=Options(parts=("verification",)), normaliser=one_sided)
 
 
