@@ -43,7 +43,7 @@ CURVE_POINTS = 400
 TERMS = (
     "FPIR: the share of strangers who are taken for somebody enrolled. FNIR: the share of searches "
     "for somebody enrolled that miss, by the threshold or because another person comes first; DIR is "
-    "1 - FNIR, and OSCR its mean over all FPIR. Rank 1 needs no threshold: all strangers are let in"
+    "1 - FNIR. Found at rank 1 needs no threshold: strangers would all be let in"
 )
 CHUNK = 2**22  # weights of a bootstrap in memory at a time
 
@@ -305,7 +305,7 @@ def _notes(
     lost: _Lost,
 ) -> Iterator[str]:
     sizes = " and ".join(str(len(half.gallery_index)) for half in halves)
-    yield TERMS
+    yield f"{TERMS}. OSCR: the mean of DIR over all FPIR"
     yield (
         f"Each half of the people is enrolled once ({sizes} pictures) and a stranger to the other "
         "once; both searches are counted together, at one threshold."

@@ -13,6 +13,7 @@ from recognition.datasets.ijb import POINTS, Ijb
 from recognition.errors import InputError
 from recognition.evaluation.estimates import Estimate, at_point
 from recognition.evaluation.findings import Findings
+from recognition.evaluation.identification import TERMS
 from recognition.evaluation.options import Options
 from recognition.evaluation.rows import Row, Section
 from recognition.evaluation.uncertainty import Uncertainty, row
@@ -247,7 +248,7 @@ def _identification(tables: Sequence[Searches], protocol: Ijb, options: Options)
     optimistic = np.mean([cmc(table, ranks.tolist()).optimistic for table in tables], axis=0)
     curve = {"rank": ranks, "rate": rates, "optimistic": optimistic}
     title = "Who is this, and is it anyone we know?"
-    return Section("identification", title, tuple(rows), (note,), {"cmc": curve})
+    return Section("identification", title, tuple(rows), (TERMS, note), {"cmc": curve})
 
 
 def _counts(tables: Sequence[Searches]) -> dict[str, Any]:
