@@ -155,4 +155,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *_HOME]
+    return sorted({*globals(), *_HOME} - {"TYPE_CHECKING", "_HOME", "import_module"})

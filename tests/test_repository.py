@@ -39,6 +39,7 @@ def test_every_public_name_exists_and_is_documented(name: str) -> None:
 def test_lazy_names_are_all_listed() -> None:
     assert recognition.__all__ == sorted(recognition._HOME)
     assert set(recognition.__all__) <= set(dir(recognition))
+    assert not {"TYPE_CHECKING", "import_module"} & set(dir(recognition))
     with pytest.raises(AttributeError, match="no attribute 'face'"):
         recognition.face  # noqa: B018
 
