@@ -12,7 +12,7 @@ from recognition.evaluation.identification import search_halves
 from recognition.evaluation.options import Options
 from recognition.evaluation.paired import UNTOLD, Difference, compare_scores, difference
 from recognition.evaluation.rows import Row, Section, Unit
-from recognition.evaluation.uncertainty import Uncertainty, clusters_of, main_intervals, wilson_of
+from recognition.evaluation.uncertainty import clusters_of, main_intervals, wilson_of
 from recognition.metrics.identification import fnir_at_fpir, rank_one_rate
 from recognition.metrics.intervals import (
     CLUSTERED_WILSON,
@@ -86,7 +86,9 @@ def _of_pairs(
     raw: Scores, normalised: Scores, options: Options, watch: Watch
 ) -> Iterator[tuple[Difference, Interval | None, str]]:
     targets = options.targets(raw.nonmated_count)
-    main: Uncertainty = main_intervals(clusters_of(normalised), targets, wilson_of(normalised))
+    with watch("intervals", 1) as advance:
+        main = main_intervals(clusters_of(normalised), targets, wilson_of(normalised))
+        advance(1)
     for each in compare_scores(
         normalised, raw, targets, replicates=options.replicates, seed=options.seed, watch=watch
     ):

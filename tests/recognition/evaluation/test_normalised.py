@@ -1,6 +1,7 @@
 """Normalised rates beside the raw ones."""
 
 import json
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -81,6 +82,20 @@ def test_one_sided_methods_are_for_searches_and_lists():
     assert section.rows[0].key == "normalised:eer"
     with pytest.raises(InputError, match="take s or as, list pairs"):
         evaluate(x, labels, options=Options(parts=("verification",)), normaliser=one_sided)
+
+
+def test_every_stage_is_told():
+    seen = []
+
+    @contextmanager
+    def watch(what, total):
+        seen.append(what)
+        yield lambda done, note="": None
+
+    small = Normaliser.of(*faces(20, 2, seed=1, name="other"), "as")
+    only = replace(FAST, parts=("verification",))
+    evaluate(*faces(), options=only, normaliser=small, watch=watch)
+    assert {"scoring the cohort", "intervals", "resampling people"} <= {*seen}
 
 
 def test_a_small_cohort_is_said_to_be_taken_whole():
