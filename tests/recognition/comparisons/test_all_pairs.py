@@ -413,6 +413,30 @@ def unlike_float32(rows):
     return Product("half", guard(rows.shape[1]), False, multiply)
 
 
+def few_bits(rows):
+    """A routine that rounds to bfloat16 after every 64 terms, which only large sums show."""
+
+    def multiply(across, down, out):
+        sums = np.zeros(out.shape, np.float32)
+        for at in range(0, rows.shape[1], 64):
+            part = slice(at, at + 64)
+            sums = singles_of(halves_of(sums + rows[across, part] @ rows[down, part].T))
+        out[:] = halves_of(sums)
+
+    return Product("few bits", 0.003, True, multiply)
+
+
+def test_sums_in_few_bits_are_found_out_by_rows_with_themselves(monkeypatch):
+    rows = unit_rows(np.random.default_rng(0).normal(size=(1100, 2048))).astype(np.float32)
+    exact = rows[:100].astype(np.float64) @ rows[100:200].T.astype(np.float64)
+    out = np.empty((100, 100), np.int16)
+    few_bits(rows).multiply(slice(0, 100), slice(100, 200), out)
+    assert np.abs(singles_of(out) - exact).max() < 0.003  # rows of others do not tell
+    monkeypatch.setattr(product, "MANY", 1000)
+    monkeypatch.setattr(product, "_products", lambda rows: [few_bits(rows)])
+    assert not candidates(rows).coarse
+
+
 def test_routines_that_do_not_round_as_they_say_are_left_out(monkeypatch):
     rows = sort_rows(np.random.default_rng(0).normal(size=(1100, 64)), np.arange(1100) // 2).rounded
     assert [p.name for p in candidates(rows).fine] == ["numpy"]
