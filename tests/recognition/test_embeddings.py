@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recognition.embeddings import centres, people_of, unit_rows
+from recognition.embeddings import centres, people_of, require_directions, unit_rows
 from recognition.errors import InputError
 
 
@@ -69,6 +69,17 @@ def test_numbers_and_text_name_the_same_people(labels):
 def test_labels_that_name_nobody_are_refused(labels, message):
     with pytest.raises(InputError, match=message):
         people_of(labels, 3)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int16])
+def test_rows_without_direction_are_named_by_their_place_in_the_whole(kind):
+    rows = np.ones((10_000, 3), kind)
+    require_directions(rows)
+    rows[[6_000, 9_000]] = 0
+    with pytest.raises(InputError, match=r"others .* row 6000 is all zeros \(2 .* of 10000\)"):
+        require_directions(rows, what="others")
+    with pytest.raises(InputError, match="others must be a matrix"):
+        require_directions(rows[0], what="others")
 
 
 def test_a_centre_is_the_normalised_mean_of_unit_embeddings():

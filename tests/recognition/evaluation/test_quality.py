@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from recognition import Options, evaluate
+from recognition.datasets.embedding_files import Failure
 from recognition.errors import InputError
 from recognition.evaluation import task
 from recognition.evaluation.quality import Quality, column_quality, norm_quality
@@ -57,6 +58,17 @@ def test_a_lie_about_quality_is_seen():
     )
     gain = chance["quality:gain"].estimate
     assert gain.low < 0 < gain.high
+
+
+def test_rows_say_that_ties_may_leave_fewer_discarded_and_what_failed_is_left_out():
+    x, labels, _ = faces()
+    two = np.arange(len(x)) % 2 + 0.0
+    failures = [Failure("gone", "p00", "no face")]
+    found = evaluate(x, labels, options=FAST, quality=Quality("two", two), failures=failures)
+    row = next(r for r in found.sections[-1].rows if r.key == "quality:fnmr@discard=0.2")
+    assert row.estimate.counts["discarded"] == 0
+    assert row.label == "FNMR, at most 20% discarded"
+    assert "could not be embedded are in none" in found.sections[-1].notes[0]
 
 
 def test_the_curve_is_drawn_with_its_scale(found):
