@@ -231,7 +231,7 @@ def _identification(tables: Sequence[Searches], protocol: Ijb, options: Options)
     intervals = averaged_intervals(
         tables, RANKS, options.fpir, replicates=options.replicates, seed=options.seed
     )
-    smallest = min(int(table.gallery[~table.failed].min()) for table in tables)
+    smallest = min(table.largest_gallery for table in tables)
     rows = [
         Row(
             f"rank{rank}",
