@@ -91,10 +91,11 @@ class Separation:
         return self.by_person(found.values, self._persons, **known)
 
     def misplaced(self) -> Estimate:
-        """The share of pictures with a negative silhouette."""
-        values, people = self.silhouettes.values, self.features.people
-        errors = values < 0
-        interval = share_interval(errors, people.codes)
+        """The share of pictures with a negative silhouette, of those that could have one."""
+        codes = self.features.people.codes
+        several = self.moments.pictures[codes] > 1
+        errors = self.silhouettes.values[several] < 0
+        interval = share_interval(errors, codes[several])
         counts = {"errors": int(errors.sum()), "trials": len(errors)}
         return Estimate(float(errors.mean()), *interval, counts=counts)
 
