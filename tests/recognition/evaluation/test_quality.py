@@ -107,6 +107,10 @@ def test_qualities_are_read_with_care():
     assert norm_quality(np.array([[3.0, 4], [6, 8]])).values.tolist() == [5, 10]
     with pytest.raises(InputError, match="before they are normalised"):
         norm_quality(np.array([[3.0, 4], [4, 3]]))
+    half = np.random.default_rng(0).normal(size=(50, 8))
+    half = (half / np.linalg.norm(half, axis=1, keepdims=True)).astype(np.float16)
+    with pytest.raises(InputError, match="before they are normalised"):
+        norm_quality(half)  # what float16 leaves of length 1 is no quality
     x, labels, quality = faces()
     with pytest.raises(InputError, match="qualities that differ"):
         Quality("q", np.ones(len(x)))
