@@ -142,6 +142,9 @@ def test_two_people_are_one_pair_which_tells_nothing_of_others():
     assert "single pair" in rows["cdnv"].estimate.note
     assert rows["inter"].estimate.low == rows["inter"].estimate.high
     assert rows["inter"].estimate.note == NO_WIDTH
+    three = np.isin(LABELS, ["p0", "p1", "p2"])
+    found = rows_of(separate(ROWS[three], LABELS[three], options=FEW))["cdnv"].estimate
+    assert found.low < found.value < found.high
     two = rows_of(separate([[1, 0], [0, 1]], list("ab"), options=FEW))["uniformity"]
     assert two.estimate.value == pytest.approx(-4)
     assert two.estimate.low is None
