@@ -76,22 +76,27 @@ def count_lost(tables: Sequence[Searches], protocol: Ijb, made: Mask) -> tuple[S
     subject = protocol.people[protocol.subjects]
     failed = subject[protocol.probes.templates[~made[protocol.probes.templates]]]
     return tuple(
-        _with_lost(
-            table, subject[one.templates], subject[one.templates[made[one.templates]]], failed
-        )
+        _with_lost(table, one, subject, made, failed)
         for table, one in zip(tables, protocol.galleries, strict=True)
     )
 
 
 def _with_lost(
     table: Searches,
-    enrolled: npt.NDArray[np.str_],
-    there: npt.NDArray[np.str_],
+    gallery: TemplateSet,
+    subject: npt.NDArray[np.str_],
+    made: Mask,
     failed: npt.NDArray[np.str_],
 ) -> Searches:
-    missed = np.isin(table.probes, np.setdiff1d(enrolled, there))  # searched for as strangers
+    enrolled = subject[gallery.templates]
+    gone = enrolled[~made[gallery.templates]]
+    missed = np.isin(table.probes, gone)  # searched for as strangers
     if missed.all():
-        raise InputError("expected a probe of anybody whose template in the gallery was made")
+        raise InputError(
+            f"expected probes of anybody whose template in gallery {gallery.name} has a face that "
+            f"could be embedded, but all {len(missed)} are of the {len(gone)} others; embed the "
+            "faces again"
+        )
     kept = replace(
         table,
         **{

@@ -14,7 +14,9 @@ from recognition.datasets.ijb import Ijb, read_ijb
 from recognition.errors import InputError
 from recognition.evaluation.findings import Findings
 from recognition.evaluation.ijb import align_faces, evaluate_ijb
+from recognition.evaluation.ijb_lost import count_lost
 from recognition.evaluation.options import Options
+from recognition.metrics.searches import tabulate
 from recognition.templates import Pooling
 
 FEW = Options(replicates=50)
@@ -139,6 +141,23 @@ def test_templates_without_a_face_are_errors_wherever_they_should_have_been(
     assert found["frr@fmr=0.1"].estimate.value == pytest.approx(1 - hits / mated)
     assert found["fta"].estimate.counts["failed"] == len(drawn.pairs) - len(pairs)
     assert "4 of 30 templates have no face" in " ".join(found.input["notes"])
+
+
+def test_probes_of_which_none_has_a_mate_left_are_refused(protocol: Ijb) -> None:
+    gallery, probes = protocol.galleries[0], protocol.probes
+    assert probes is not None
+    enrolled = protocol.subjects[gallery.templates]
+    made = np.ones(len(protocol.templates), bool)
+    made[gallery.templates[1:]] = False
+    mine = np.isin(protocol.subjects[probes.templates], enrolled[1:])
+    few = dataclasses.replace(
+        protocol, galleries=(gallery,), probes=probes._replace(templates=probes.templates[mine])
+    )
+    shown = protocol.people[protocol.subjects[few.probes.templates]]
+    name = protocol.people[enrolled[:1]]
+    table = tabulate(np.zeros((len(shown), 1)), name, shown)
+    with pytest.raises(InputError, match="anybody whose template in gallery G1"):
+        count_lost([table], few, made)
 
 
 def test_a_gallery_without_a_face_is_refused(drawn: SmallIjb, protocol: Ijb) -> None:
