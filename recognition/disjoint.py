@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recognition.datasets._files import listed
-from recognition.embeddings import People, people_of, unit_rows
+from recognition.embeddings import People, people_of, require_directions, unit_rows
 from recognition.errors import InputError
 
 MARKED = 2**14  # rows that are looked at for twins at a time
@@ -26,7 +26,7 @@ def require_other_people(
     Pictures are the same where their unit embeddings, rounded to float32, are.
 
     Raises:
-        InputError: another dimension, or an overlap; it names the people.
+        InputError: another dimension, rows without a direction, or an overlap; it names the people.
     """
     given, theirs = np.asarray(embeddings), np.asarray(others)
     if given.ndim != 2 or theirs.ndim != 2 or given.shape[1] != theirs.shape[1]:
@@ -42,6 +42,8 @@ def require_other_people(
             f"people are evaluated too: {listed(shared.tolist())}; leave them out of {what}, or "
             "rename them if they only have the same name"
         )
+    require_directions(given)
+    require_directions(theirs, what=f"embeddings of {what}")
     known = dict(zip(_marks(given), people.codes.tolist(), strict=True))
     twins = {
         (str(other_people.names[code]), str(people.names[known[mark]]))

@@ -36,7 +36,8 @@ def tally_all(
 ) -> Tally:
     """cos(x_i, x_j) for all pairs i < j of N pictures, of which the highest and counts are kept.
 
-    The scores are those of `compare_all`: products of float64 unit rows, see `as_scores`. A
+    The scores are those of `compare_all`: products of float64 unit rows, see `as_scores`, also for
+    how seldom they differ in the last digit. A
     float32 product of blocks finds which of them have to be computed so, and for a tail alone one
     in bfloat16 where the processor is quicker at that; a score that it leaves in doubt, at the
     floor of the tail or at a threshold, is decided by the exact one. Therefore neither the blocks,

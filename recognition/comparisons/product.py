@@ -74,7 +74,9 @@ def coarse_guard(dim: int, lost: float) -> float:
     """How far a bfloat16 product can be from the score, before it is itself rounded to bfloat16.
 
     Where rounding took at most `lost` of any row, |x·y - x̃·ỹ| <= ‖x - x̃‖ + ‖x̃‖ ‖y - ỹ‖ <=
-    lost (2 + lost). Products of two bfloat16 numbers are exact in float32, in which they are summed.
+    lost (2 + lost). Products of two bfloat16 numbers are exact in float32, in which they are summed;
+    a processor that cuts sums off there, or rounds them to odd, is off by at most a unit of their
+    last place, which for sums below 1 is no more than `guard` has for each.
 
     >>> f"{coarse_guard(512, 0.0012):.4f}"
     '0.0024'
@@ -167,8 +169,12 @@ def _numpy(rows: Singles) -> Product:
 
 
 def _keeps_to_guard(product: Product, rows: Singles) -> bool:
-    """Whether it does on some rows; the walk looks at every product that it asks the score of."""
-    across, down = slice(0, CHECKED), slice(CHECKED, 2 * CHECKED)
+    """Whether it does on some rows; the walk looks at every product that it asks the score of.
+
+    The rows are multiplied with themselves too: where all terms of a sum are positive, a routine
+    that sums in few bits shows it.
+    """
+    across, down = slice(0, CHECKED), slice(0, 2 * CHECKED)
     exact = rows[across].astype(np.float64) @ rows[down].T.astype(np.float64)
     out = _room(product.coarse, *exact.shape)
     try:

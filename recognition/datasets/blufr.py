@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from recognition.datasets._files import listed, refusing, require_file, shown
 from recognition.datasets._mat import Value, read_mat
+from recognition.datasets._picture_names import lfw_index
 from recognition.datasets.embedding_files import Failure
-from recognition.datasets.pair_lists import lfw_index
 from recognition.embeddings import people_of
 from recognition.errors import InputError
 

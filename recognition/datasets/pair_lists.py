@@ -1,33 +1,22 @@
 """Which pictures a protocol compares: LFW's lists of pairs, a table in commas, a .bin's own."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from recognition.datasets._files import listed, refusing, require_file, shown
-from recognition.datasets._tables import Block, csv_table, text_lines
+from recognition.datasets._pair_files import FORMATS, Bools, Named, Rows, is_lfw, read_csv, read_lfw
+from recognition.datasets._picture_names import Index, lfw_index
 from recognition.datasets.embedding_files import Failure
 from recognition.datasets.insightface_bin import read_bin
 from recognition.errors import InputError
 
-Rows = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
-
-FIRST = ("id1", "image1_path", "img1_path", "image1", "img1", "path1")
-SECOND = ("id2", "image2_path", "img2_path", "image2", "img2", "path2")
-TRUTH = ("mated", "same", "label", "issame", "is_same")
-FOLD = ("fold",)
-_TRUTHS = {"1": True, "0": False, "1.0": True, "0.0": False, "true": True, "false": False}
 BIN_FOLDS = 10  # insightface cuts its sets into ten, in the order of the file
-_FORMATS = (
-    "LFW's pairs.txt (a first line of folds and pairs, as 10 300) or a CSV whose header has id1 "
-    "and id2, perhaps mated and fold"
-)
 
 
 class FailedComparisons(NamedTuple):
@@ -62,15 +51,6 @@ class PairList:
 
     def __len__(self) -> int:
         return len(self.first)
-
-
-class _Named(NamedTuple):
-    """The pairs as the file has them: names, and what it says of each."""
-
-    first: Sequence[str]
-    second: Sequence[str]
-    declared: Bools | None
-    folds: Rows | None
 
 
 def read_pairs(
@@ -116,7 +96,7 @@ def read_pairs(
             f"{shown(path)}: expected a label for each of {len(embedded)} pictures, got none; only "
             "a .bin of insightface says of pictures without labels which pairs are mated"
         )
-    require_file(path, f"a list of pairs, {_FORMATS},")
+    require_file(path, f"a list of pairs, {FORMATS},")
     people = [str(i) for i in np.asarray(labels).tolist()]
     if len(embedded) != len(people):
         raise InputError(
@@ -125,12 +105,10 @@ def read_pairs(
         )
     known = [*embedded, *(failure.id for failure in failed)]
     person = np.array([*people, *(failure.label for failure in failed)], np.str_)
-    with refusing(path, f"a list of pairs, {_FORMATS}", "write it again"):
-        is_lfw = _is_lfw(path)
-        named = _read_lfw(path) if is_lfw else _read_csv(path)
-        index = (
-            lfw_index(known) if is_lfw else _Index.of((name, row) for row, name in enumerate(known))
-        )
+    with refusing(path, f"a list of pairs, {FORMATS}", "write it again"):
+        lfw = is_lfw(path)
+        named = read_lfw(path) if lfw else read_csv(path)
+        index = lfw_index(known) if lfw else Index.of((name, row) for row, name in enumerate(known))
         first, second = _resolve(path, named, index)
     mated: Bools = person[first] == person[second]
     _require_sense(path, named, first, second, mated)
@@ -152,27 +130,11 @@ def pairs_in_order(path: Path, mated: Bools, embedded: Rows) -> PairList:
     sizes = pairs // BIN_FOLDS + (np.arange(BIN_FOLDS) < pairs % BIN_FOLDS)
     folds = np.repeat(np.arange(1, BIN_FOLDS + 1), sizes)
     divided = pairs >= BIN_FOLDS and not _of_one_kind(folds, mated)
-    named = _Named((), (), mated, folds if divided else None)
+    named = Named((), (), mated, folds if divided else None)
     found = _without_failed(path, len(embedded), named, rows[::2], rows[1::2], mated)
     undivided = "accuracy was left out: a tenth of the file, in its order, lacks one kind of pairs"
     notes = found.notes if divided else (*found.notes, undivided)
     return replace(found, notes=notes, anonymous=True)
-
-
-def truths(path: Path, texts: Sequence[str], line: int) -> Bools:
-    """Texts as truth values, the one in `line` first.
-
-    Raises:
-        InputError: a text that is none.
-    """
-    values = [_TRUTHS.get(text.strip().lower()) for text in texts]
-    if None in values:
-        at = values.index(None)
-        raise InputError(
-            f"{shown(path)}, line {line + at}: expected 1 or true where both pictures show one "
-            f"person, 0 or false where not, got {listed([texts[at]])}; correct this line"
-        )
-    return np.array(values, bool)
 
 
 def _read_bin_pairs(path: Path, embedded: Sequence[str], failed: Sequence[str]) -> PairList:
@@ -195,151 +157,7 @@ def _read_bin_pairs(path: Path, embedded: Sequence[str], failed: Sequence[str]) 
     return pairs_in_order(path, mated, places)
 
 
-def _is_lfw(path: Path) -> bool:
-    first = next(text_lines(path), "")
-    fields = first.split()
-    if len(fields) in (1, 2) and all(_is_number(field) for field in fields):
-        return True
-    if "," in first:
-        return False
-    raise InputError(
-        f"{shown(path)}, line 1: expected {_FORMATS}, got {listed([first.strip()])}; add such a "
-        "line"
-    )
-
-
-def _is_number(field: str) -> bool:
-    return field.isascii() and field.isdigit() and len(field) < 10
-
-
-def _read_lfw(path: Path) -> _Named:
-    lines = text_lines(path)
-    *folds, pairs = (int(field) for field in next(lines).split())
-    count = folds[0] if folds else 1
-    first, second, kinds = [], [], []
-    for number, one, two in _lfw_pairs(path, lines):
-        if number > 2 * count * pairs + 1:
-            raise InputError(_miscounted(path, count, pairs, f"more, in line {number}"))
-        first.append(_lfw_name(*one))
-        second.append(_lfw_name(*two))
-        kinds.append(one[0] == two[0])
-    declared = np.array(kinds, bool)
-    if not len(declared) or len(declared) != 2 * count * pairs:
-        raise InputError(_miscounted(path, count, pairs, f"{len(declared)}"))
-    by_fold = declared.reshape(count, 2 * pairs).sum(axis=1)
-    for fold in np.flatnonzero(by_fold != pairs):
-        raise InputError(
-            _miscounted(path, count, pairs, f"{by_fold[fold]} mated ones in fold {fold + 1}")
-        )
-    return _Named(first, second, declared, np.repeat(np.arange(1, count + 1), 2 * pairs))
-
-
-def _lfw_pairs(
-    path: Path, lines: Iterator[str]
-) -> Iterator[tuple[int, tuple[str, str], tuple[str, str]]]:
-    """The number of a line, and both pictures as (name, number)."""
-    blank = 0
-    for number, line in enumerate(lines, 2):
-        fields = [field.strip() for field in line.split("\t" if "\t" in line else None)]
-        if not any(fields):
-            blank = blank or number
-            continue
-        one, two = fields[:2], fields[2:] if len(fields) == 4 else [fields[0], *fields[2:]]
-        other = len(fields) != 4 or one[0] != two[0]
-        if blank or len(fields) not in (3, 4) or not other or not (_is_lfw_picture(one, two)):
-            raise InputError(
-                f"{shown(path)}, line {blank or number}: expected 'name n m' for a mated pair or "
-                "'name n other m' for a non-mated one, separated by tabs or blanks, got "
-                f"{listed(['' if blank else line.strip()])}; correct this line"
-            )
-        yield number, (one[0], one[1]), (two[0], two[1])
-
-
-def _is_lfw_picture(*pictures: list[str]) -> bool:
-    return all(len(p) == 2 and p[0] != "" and _is_number(p[1]) for p in pictures)
-
-
-def _lfw_name(name: str, number: str) -> str:
-    return f"{name}_{int(number):04d}"
-
-
-def _miscounted(path: Path, folds: int, pairs: int, came: str) -> str:
-    return (
-        f"{shown(path)}: expected {folds} x {pairs} mated and as many non-mated pairs, as line 1 "
-        f"says, {2 * folds * pairs} in all, got {came}; the file is cut short or damaged: fetch "
-        "it again"
-    )
-
-
-class _Index(NamedTuple):
-    """The row that each name means, and the names that could mean another one too."""
-
-    rows: dict[str, int]
-    unclear: set[str]
-
-    @classmethod
-    def of(cls, named_rows: Iterable[tuple[str, int]]) -> "_Index":
-        index = cls({}, set())
-        for name, row in named_rows:
-            if index.rows.setdefault(name, row) != row:
-                index.unclear.add(name)
-        return index
-
-
-def lfw_index(ids: Sequence[str]) -> _Index:
-    """What LFW's name of a picture may mean: a file of that name, or else one in a folder."""
-    paths = [PurePosixPath(text.replace("\\", "/")) for text in ids]
-    files = _Index.of((name, row) for row, p in enumerate(paths) for name in (p.name, p.stem))
-    folders = _Index.of(
-        (_lfw_name(p.parent.name, p.stem), row)
-        for row, p in enumerate(paths)
-        if _is_number(p.stem) and p.parent.name
-    )
-    unclear = files.unclear | (folders.unclear - files.rows.keys())
-    return _Index(folders.rows | files.rows, unclear)
-
-
-def _read_csv(path: Path) -> _Named:
-    table = csv_table(path)
-    one, two, truth, fold = (table.place(path, names) for names in (FIRST, SECOND, TRUTH, FOLD))
-    if one is None or two is None:
-        raise InputError(
-            f"{shown(path)}, line 1: expected the columns id1 and id2 (or image1_path and "
-            f"image2_path), got {listed(table.header, 20)}; rename them"
-        )
-    first: list[str] = []
-    second: list[str] = []
-    declared: list[Bools] = []
-    folds: list[Rows] = []
-    for block in table.blocks:
-        first.extend(block.columns[one])
-        second.extend(block.columns[two])
-        if truth is not None:
-            declared.append(truths(path, block.columns[truth], block.line))
-        if fold is not None:
-            folds.append(_folds(path, block, fold))
-    if not first:
-        raise InputError(f"{shown(path)}: expected pairs below the header, got none; add some")
-    return _Named(
-        first,
-        second,
-        np.concatenate(declared) if declared else None,
-        np.concatenate(folds) if folds else None,
-    )
-
-
-def _folds(path: Path, block: Block, column: int) -> Rows:
-    texts = [text.strip() for text in block.columns[column]]
-    for at, text in enumerate(texts):
-        if not _is_number(text):
-            raise InputError(
-                f"{shown(path)}, line {block.line + at}: expected fold to be a whole number, got "
-                f"{listed([text])}; correct this line"
-            )
-    return np.array([int(text) for text in texts], np.int64)
-
-
-def _resolve(path: Path, named: _Named, index: _Index) -> tuple[Rows, Rows]:
+def _resolve(path: Path, named: Named, index: Index) -> tuple[Rows, Rows]:
     """The rows of both pictures of each pair."""
     pairs = zip(named.first, named.second, strict=True)
     asked = dict.fromkeys(chain.from_iterable(pairs))  # a set in the order of the file
@@ -364,7 +182,7 @@ def _places(rows: dict[str, int], names: Iterable[str]) -> Rows:
     return np.fromiter(map(rows.__getitem__, names), np.int64)
 
 
-def _require_sense(path: Path, named: _Named, first: Rows, second: Rows, mated: Bools) -> None:
+def _require_sense(path: Path, named: Named, first: Rows, second: Rows, mated: Bools) -> None:
     """Refuses what no honest list has; pair i is in line i + 2 of either format."""
     alone = first == second
     if alone.any():
@@ -405,7 +223,7 @@ def _of_one_kind(folds: Rows | None, mated: Bools) -> list[int]:
 
 
 def _without_failed(
-    path: Path, embedded: int, named: _Named, first: Rows, second: Rows, mated: Bools
+    path: Path, embedded: int, named: Named, first: Rows, second: Rows, mated: Bools
 ) -> PairList:
     lost = np.maximum(first, second) >= embedded
     failures = FailedComparisons(int((lost & mated).sum()), int((lost & ~mated).sum()))

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from recognition.comparisons.scores import ScoreLists, Scores
 from recognition.datasets._files import listed, refusing, require_file, shown
+from recognition.datasets._pair_files import TRUTH, truths
 from recognition.datasets._tables import (
     Block,
     Table,
@@ -19,7 +20,7 @@ from recognition.datasets._tables import (
     text_lines,
     word_blocks,
 )
-from recognition.datasets.pair_lists import TRUTH, FailedComparisons, truths
+from recognition.datasets.pair_lists import FailedComparisons
 from recognition.errors import InputError
 
 Floats = npt.NDArray[np.float64]

@@ -1,6 +1,7 @@
 """IJB's two questions, asked of embeddings: 1:1 over listed pairs of templates, 1:N in galleries."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,10 @@ from recognition.datasets.embedding_files import EmbeddingFile
 from recognition.datasets.ijb import POINTS, Ijb
 from recognition.errors import InputError
 from recognition.evaluation.estimates import Estimate, at_point
+from recognition.evaluation.failures import account_for, comparisons_lost
 from recognition.evaluation.findings import Findings
 from recognition.evaluation.identification import TERMS
+from recognition.evaluation.ijb_lost import count_lost, what_is_left
 from recognition.evaluation.options import Options
 from recognition.evaluation.rows import Row, Section
 from recognition.evaluation.uncertainty import Uncertainty, row
@@ -66,7 +69,8 @@ def evaluate_ijb(
         embeddings: (N, D) a row for each face, of the length that the network gave it.
         protocol: see `read_ijb`.
         faces: (N,) the place of each row's face in the protocol; all in its order if None. Faces
-            that are left out because they could not be embedded are missing in their templates.
+            that are left out because they could not be embedded are missing in their templates;
+            a template without any is an error wherever it should have been compared.
         pooling: how pictures become templates; if None, the norm is kept, each picture is
             weighed by the detector's score, and each media counts by its mean.
         mirrored: (N, D) embeddings of the mirrored pictures, for a pooling that uses them.
@@ -74,12 +78,15 @@ def evaluate_ijb(
         watch: told how far each stage is.
 
     Raises:
-        InputError: another number of rows than faces, a template without a face, weights that
+        InputError: another number of rows than faces, a gallery without a face, weights that
             are missing or not above 0.
     """
     how, options = pooling or Pooling(), options or Options()
-    pairs, given = protocol.pairs, np.asarray(embeddings)
+    given = np.asarray(embeddings)
     places = _faces(given, faces, protocol)
+    made = np.zeros(len(protocol.templates), bool)
+    made[protocol.faces.templates[places]] = True
+    left = what_is_left(protocol, made)
     vectors = pool_templates(
         given,
         protocol.templates[protocol.faces.templates[places]],
@@ -87,29 +94,30 @@ def evaluate_ijb(
         pooling=how,
         weights=_detector_scores(protocol, how, places),
         mirrored=mirrored,
-        names=protocol.templates,
+        names=protocol.templates[made],
         watch=watch,
     ).vectors
+    subjects, pairs = protocol.subjects[made], left.pairs
     found = score_templates(
-        vectors,
-        pairs,
-        protocol.people[protocol.subjects],
-        protocol.galleries,
-        protocol.probes,
-        watch=watch,
+        vectors, pairs, protocol.people[subjects], left.galleries, left.probes, watch=watch
     )
-    one, two = (protocol.subjects[side] for side in (pairs.first, pairs.second))
+    one, two = (subjects[side] for side in (pairs.first, pairs.second))
     table = ListedScores(found.scores, pairs.mated, one, two, len(protocol.people))
     sections = []
     if "verification" in options.parts:
         sections.append(_verification(table, protocol, options))
     if "identification" in options.parts and found.searches:
-        sections.append(_identification(found.searches, protocol, options))
+        searches = count_lost(found.searches, protocol, made)
+        sections.append(_identification(searches, protocol, options))
     if not sections:
         raise InputError(
             f"expected verification, or identification with the files of 1:N, to be asked for, not "
             f"{', '.join(options.parts)}: {protocol.name} has nothing else"
         )
+    if "verification" in options.parts and any(left.lost):
+        acquired = comparisons_lost(table, left.lost)
+        reported = replace(options, fmr=options.fmr or FMR)
+        sections.append(account_for(acquired, table, left.lost, reported))
     described = {
         "pictures": len(places),
         "people": len(protocol.people),
@@ -119,7 +127,7 @@ def evaluate_ijb(
         "templates": len(vectors),
         "pooling": list(how.words),
         "failures": [],
-        "notes": list(_notes(protocol, len(places), how)),
+        "notes": list(_notes(protocol, len(places), made, how)),
     }
     return Findings(described, sections)
 
@@ -153,12 +161,18 @@ def _detector_scores(protocol: Ijb, how: Pooling, places: Places) -> Floats | No
     return None if scores is None else scores[places]
 
 
-def _notes(protocol: Ijb, faces: int, how: Pooling) -> Iterator[str]:
+def _notes(protocol: Ijb, faces: int, made: npt.NDArray[np.bool_], how: Pooling) -> Iterator[str]:
     yield f"{protocol.name}, pooled with {', '.join(how.words)}; {protocol.subjects_by}"
     if faces < len(protocol.faces):
         yield (
             f"{len(protocol.faces) - faces:,} of {len(protocol.faces):,} faces could not be "
             "embedded: their templates are made of the others"
+        )
+    if not made.all():
+        yield (
+            f"{int((~made).sum()):,} of {len(made):,} templates have no face that could be embedded: "
+            "1:1 leaves out their pairs, which the section on failures counts as rejections; in 1:N "
+            "they are misses, and true rejects where their subject is not enrolled"
         )
     if not protocol.galleries:
         yield "there are no files of 1:N, so nobody was searched for"
@@ -218,7 +232,7 @@ def _identification(tables: Sequence[Searches], protocol: Ijb, options: Options)
     intervals = averaged_intervals(
         tables, RANKS, options.fpir, replicates=options.replicates, seed=options.seed
     )
-    smallest = min(int(table.gallery.min()) for table in tables)
+    smallest = min(table.largest_gallery for table in tables)
     rows = [
         Row(
             f"rank{rank}",

@@ -10,6 +10,7 @@ from recognition.errors import InputError
 from recognition.evaluation.estimates import Estimate
 from recognition.evaluation.options import Options
 from recognition.evaluation.rows import Listing, Row, Section
+from recognition.evaluation.separation import between
 from recognition.metrics.clustered import share_interval
 from recognition.metrics.intervals import CLUSTERED_WILSON, PERSON_BOOTSTRAP, mean_interval
 from recognition.metrics.neighbourhood import (
@@ -105,7 +106,7 @@ def _rows(found: Neighbourhood, options: Options) -> Iterator[Row]:
     drawn = {"replicates": options.replicates, "seed": options.seed}
     interval = mean_interval(margins, found.people.names[persons], **drawn)
     queries = {"queries": len(margins)}
-    estimate = Estimate(float(margins.mean()), *interval, counts=queries)
+    estimate = between(float(margins.mean()), interval, queries)
     yield Row("margin", "Margin, mean", "number", estimate, PERSON_BOOTSTRAP)
     for share in QUANTILES:
         label = "Margin, median" if share == 0.5 else f"Margin that {100 - 100 * share:.0f} % reach"

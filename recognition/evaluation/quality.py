@@ -174,10 +174,8 @@ def quality_section(
 
 
 def _rate_rows(curve: ErrorDiscard, share: float, place: int, found: Uncertainty) -> Iterator[Row]:
-    key, gone = (
-        f"discard={share:g}",
-        f"{100 * share:.0f} % discarded" if share else "nothing discarded",
-    )
+    key = f"discard={share:g}"
+    gone = f"at most {100 * share:.0f} % discarded" if share else "nothing discarded"
     about = {"quality": float(curve.qualities[place]), "discarded": float(curve.discarded[place])}
     counts = {"errors": int(curve.missed[place]), "trials": int(curve.mated[place]), **about}
     name = f"quality:fnmr@{key}"

@@ -223,7 +223,8 @@ def _notes(found: Separation) -> Iterator[str]:
     if single:
         yield (
             f"{single} people have a single picture: their silhouette counts as 0 and their "
-            "scatter as 0, they are in Inter, and left out of Intra, alignment and CDNV"
+            "scatter as 0, they are in Inter, and left out of Intra, alignment, CDNV and the share of "
+            "pictures nearer to others"
         )
     if found.classes is not None:
         yield (

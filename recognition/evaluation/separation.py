@@ -10,7 +10,7 @@ import numpy.typing as npt
 from recognition.embeddings import Floats
 from recognition.evaluation.classes import Classes
 from recognition.evaluation.estimates import Estimate
-from recognition.evaluation.uncertainty import percentiles
+from recognition.evaluation.uncertainty import NO_WIDTH, percentiles
 from recognition.metrics import separability as measure
 from recognition.metrics.angles import AngleStatistics, angle_statistics, leave_one_out_angles
 from recognition.metrics.clustered import share_interval
@@ -18,6 +18,8 @@ from recognition.metrics.intervals import mean_interval
 from recognition.metrics.proportions import Interval
 from recognition.metrics.separability import ClassMoments, Features, Silhouette, SimplexDistance
 from recognition.progress import Watch, unwatched
+
+LONE = "of a single pair, which has no interval"
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Separation:
         if not np.isfinite(mean):
             return Estimate(mean, note="two people have the same mean", counts=counts)
         interval = mean_interval(numbers, persons, replicates=self.replicates, seed=self.seed)
-        return Estimate(mean, *interval, counts=counts)
+        return between(mean, interval, counts)
 
     def intra_left_out(self) -> Estimate:
         """Intra with the picture left out of its own centre."""
@@ -89,10 +91,11 @@ class Separation:
         return self.by_person(found.values, self._persons, **known)
 
     def misplaced(self) -> Estimate:
-        """The share of pictures with a negative silhouette."""
-        values, people = self.silhouettes.values, self.features.people
-        errors = values < 0
-        interval = share_interval(errors, people.codes)
+        """The share of pictures with a negative silhouette, of those that could have one."""
+        codes = self.features.people.codes
+        several = self.moments.pictures[codes] > 1
+        errors = self.silhouettes.values[several] < 0
+        interval = share_interval(errors, codes[several])
         counts = {"errors": int(errors.sum()), "trials": len(errors)}
         return Estimate(float(errors.mean()), *interval, counts=counts)
 
@@ -138,6 +141,8 @@ class Separation:
         """A mean over all pairs."""
         found = measure.uniformity(self.features, watch=self.watch)
         n = self.moments.total
+        if n < 3:
+            return Estimate(found.value, note=LONE, counts={"pairs": 1})
         interval = measure.uniformity_interval(found, self.features.people.codes)
         return Estimate(found.value, *interval, counts={"pairs": n * (n - 1) // 2})
 
@@ -152,6 +157,8 @@ class Separation:
         counts = {"people": len(found.people)}
         if not np.isfinite(found.value):
             return Estimate(found.value, note="two people have the same mean", counts=counts)
+        if len(found.people) < 3:
+            return Estimate(found.value, note=LONE, counts=counts)
         low, high = measure.pair_mean_interval(found.each, found.people)
         return Estimate(found.value, max(0.0, low), high, counts=counts)
 
@@ -169,7 +176,7 @@ class Separation:
 
 
 def between(value: float, ends: Interval | None, counts: Mapping[str, object]) -> Estimate:
-    """A value with its interval, if there is one."""
+    """A value with its interval, if there is one; one without width is said to be no certainty."""
     if ends is None:
         return Estimate(value, counts=counts)
-    return Estimate(value, *ends, counts=counts)
+    return Estimate(value, *ends, NO_WIDTH if ends.low == ends.high else None, counts)

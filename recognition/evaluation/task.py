@@ -329,7 +329,9 @@ class Task:
         section = quality_section(
             kept, compared, Quality(quality.name, quality.values[mask]), self.options, self.watch
         )
-        notes = (self._sample_note,) if self.large else ()
+        notes = [self._sample_note] if self.large else []
+        if self.failures:
+            notes.append("Pictures that could not be embedded are in none of these comparisons")
         return replace(section, notes=(*notes, *section.notes))
 
     def _lost(self, failed: npt.NDArray[np.str_]) -> Lost:

@@ -56,21 +56,32 @@ class Table(NamedTuple):
 
 
 def tables(results: Results) -> list[Table]:
-    """Verification, identification, angles, separability: one row per head."""
+    """Verification, identification, angles, separability: one row per head.
+
+    Options stand in the first table; in the others only where the name alone says too little.
+    """
     titles = {
         "Verification: are two pictures of one person?": STRANGERS,
         "Open-set identification: who is it, if anyone enrolled?": SEARCH,
         "Angles in degrees: class weights (W-), and unseen people": ANGLES,
         "Separability of unseen people": SEPARABILITY,
     }
-    return [_table(title, columns, results) for title, columns in titles.items()]
+    whole = [(_name(head["name"]), _options(head["settings"])) for head in results["heads"]]
+    names = [name for name, _ in whole]
+    brief = [(name, options if names.count(name) > 1 else "") for name, options in whole]
+    return [
+        _table(title, columns, whole if columns is STRANGERS else brief, results)
+        for title, columns in titles.items()
+    ]
 
 
-def _table(title: str, columns: Sequence[Column], results: Results) -> Table:
+def _table(
+    title: str, columns: Sequence[Column], named: Sequence[tuple[str, str]], results: Results
+) -> Table:
     rows = []
-    for head in results["heads"]:
+    for name, head in zip(named, results["heads"], strict=True):
         cells = [_cell(column, head["estimates"][column.key]) for column in columns]
-        rows.append([(_name(head["name"]), _options(head["settings"])), *cells])
+        rows.append([name, *cells])
     return Table(title, ["head", *(column.heading for column in columns)], rows)
 
 
@@ -109,7 +120,8 @@ def notes(results: Results) -> list[str]:
     """What the marks in the tables mean, and who was compared on what."""
     lines = [_people(entry) for entry in results["data"][:1]]
     lines.append(
-        "The second number of a cell is the 95 % interval by resampling people, "
+        "The second number of a cell is its 95 % interval by person: clustered Wilson of EER, TAR, "
+        "AUC and rank 1, a U-statistic of uniformity, and else the people resampled "
         f"{results['resamples']} times. Scales and margins: {results['options_chosen']}."
     )
     if len(results["seeds"]) > 1:

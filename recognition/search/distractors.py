@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from recognition.embeddings import People, people_of, unit_rows
+from recognition.embeddings import People, people_of, require_directions, unit_rows
 from recognition.errors import InputError
 from recognition.progress import Watch, unwatched
 from recognition.search.blocks import score_blocks
@@ -103,12 +103,13 @@ def rank_among_distractors(
         raise InputError(
             "expected somebody with 2 pictures, one to search for and one to find; add pictures"
         )
+    require_directions(others, what="embeddings of distractors")
     order = np.random.default_rng(seed).permutation(len(others))[: asked[-1]]
     best = np.full((len(asked), len(unit)), -np.inf, np.float32)
     ends = np.unique(np.concatenate([asked, np.arange(CHUNK, asked[-1], CHUNK)]))
     with watch("comparing distractors", int(asked[-1])) as advance:
         for start, end in zip(np.append(0, ends[:-1]), ends, strict=True):
-            part = unit_rows(others[order[start:end]], what="embeddings of distractors")
+            part = unit_rows(others[order[start:end]])
             place = int(np.searchsorted(asked, end))  # the smallest size that holds this part
             for rows, block in score_blocks(unit, part):
                 np.maximum(best[place, rows], block.max(axis=1), out=best[place, rows])

@@ -280,7 +280,7 @@ def resume_proof(args: argparse.Namespace) -> None:
     whole = memory(args)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "checkpoint"
-        options = {"checkpoint": path, "seconds": args.seconds}
+        options = {"checkpoint": path, "seconds": min(args.seconds, 3.0)}
         for number in range(3):
             process = start(args, **options)
             seen = path.stat().st_mtime_ns if path.exists() else 0

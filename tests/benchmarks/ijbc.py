@@ -246,12 +246,10 @@ def ours(rows: npt.NDArray[np.float32], protocol: Ijb, rounds: int) -> dict[str,
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"  peak of this process up to here, faces and pairs included: {peak:.1f} GiB")
     for row in found:
-        ends = (
-            ""
-            if row.estimate.low is None
-            else f"  {row.estimate.low:.4%} .. {row.estimate.high:.4%}"
-        )
-        value = "not resolved" if row.estimate.value is None else f"{row.estimate.value:.4%}"
+        form, of = (".4%", "") if row.unit == "share" else (".4f", f" {row.unit}")
+        one = row.estimate
+        value = "not resolved" if one.value is None else f"{one.value:{form}}{of}"
+        ends = "" if one.low is None else f"  {one.low:{form}} .. {one.high:{form}}"
         print(f"  {row.label:24} {value}{ends}")
     return fastest
 

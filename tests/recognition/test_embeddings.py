@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recognition.embeddings import centres, people_of, unit_rows
+from recognition.embeddings import as_scores, centres, people_of, require_directions, unit_rows
 from recognition.errors import InputError
 
 
@@ -69,6 +69,30 @@ def test_numbers_and_text_name_the_same_people(labels):
 def test_labels_that_name_nobody_are_refused(labels, message):
     with pytest.raises(InputError, match=message):
         people_of(labels, 3)
+
+
+def test_scores_are_the_nearest_multiples_of_two_to_the_minus_thirty():
+    step, random = 2.0**-30, np.random.default_rng(0)
+    products = np.concatenate([random.uniform(-1, 1, 999) * 2.0**-k for k in range(40)])
+    products = np.append(products, [-1 - 1e-15, -1, 0.49 * step, 0.51 * step, 1, 1 + 1e-15])
+    before = products.copy()
+    scores = as_scores(products)
+    expected = (np.round(products / step) * step).astype(np.float32)
+    np.testing.assert_array_equal(scores, expected)
+    assert scores[-4:].tolist() == [0, step, 1, 1]
+    np.testing.assert_array_equal(products, before)
+    np.testing.assert_array_equal(as_scores(products, spent=True), expected)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int16])
+def test_rows_without_direction_are_named_by_their_place_in_the_whole(kind):
+    rows = np.ones((10_000, 3), kind)
+    require_directions(rows)
+    rows[[6_000, 9_000]] = 0
+    with pytest.raises(InputError, match=r"others .* row 6000 is all zeros \(2 .* of 10000\)"):
+        require_directions(rows, what="others")
+    with pytest.raises(InputError, match="others must be a matrix"):
+        require_directions(rows[0], what="others")
 
 
 def test_a_centre_is_the_normalised_mean_of_unit_embeddings():

@@ -75,7 +75,7 @@ def uniformity(features: Features, *, t: float = 2.0, watch: Watch = unwatched) 
         watch: told how many pictures are done.
 
     Raises:
-        InputError: t that is not a finite number above 0.
+        InputError: t that is not a finite number above 0, or so large that every pair counts 0.
 
     Source: Wang and Isola, ICML 2020, arXiv:2005.10242.
 
@@ -106,6 +106,11 @@ def uniformity(features: Features, *, t: float = 2.0, watch: Watch = unwatched) 
                 sums[rows] += kernel.sum(axis=1)
             advance(min(start + TILE, n))
     each = sums / (n - 1)
+    if not each.any():
+        raise InputError(
+            f"expected a t at which some pair counts, but exp(-t |x - y|²) is 0 for all with t = {t:g}; "
+            "the paper's is 2"
+        )
     return Uniformity(math.log(each.mean()), each)
 
 

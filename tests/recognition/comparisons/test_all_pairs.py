@@ -284,6 +284,41 @@ def test_a_sieve_finds_whatever_is_in_doubt(seed, count, floor):
     assert sorted(tail.tolist()) == np.flatnonzero((scores >= np.float64(floor)) & ~hidden).tolist()
 
 
+@pytest.mark.parametrize("limit", [1e-3, 3e-5, 0.01])
+def test_products_at_the_very_edge_of_their_guard_are_no_error(limit):
+    """A score just below a threshold whose product is as far above it as it can be, and reversed."""
+    random = np.random.default_rng(0)
+    for threshold in (random.uniform(-2, 2, 500) * limit).tolist():
+        up, down = np.float32(np.inf), np.float32(-np.inf)
+        ends = np.float32([threshold - limit, threshold + limit])
+        products = np.concatenate([ends, np.nextafter(ends, up), np.nextafter(ends, down)])
+        reach = products[:, None].astype(np.float64) + np.array([-limit, limit])
+        scores = np.concatenate([reach, np.full((6, 1), threshold)], axis=1).astype(np.float32)
+        scores = np.stack([scores, np.nextafter(scores, up), np.nextafter(scores, down)])
+        products = np.broadcast_to(products[:, None], scores.shape)
+        possible = np.abs(products.astype(np.float64) - scores) <= limit
+        possible &= np.abs(products - scores) <= np.float32(limit)
+        products, scores = products[possible], scores[possible]
+        for floor, where in ((9.0, [threshold]), (threshold, [])):
+            sieve = Sieve(np.array(where), floor, limit)
+            find = sieve.sift(products[:, None], np.ones((3, len(products)), bool))
+            counts, high = sieve.decide(find, scores[find.places])
+            assert counts.tolist() == [(scores >= np.float64(threshold)).sum()] * len(where)
+            assert np.isin(np.flatnonzero(scores >= np.float64(floor)), find.places[high]).all()
+
+
+def test_no_two_roundings_are_more_than_the_coarse_guard_allows():
+    """Every component is rounded the same way, by nearly as much as bfloat16 can."""
+    for dim in (66, 1000, 4096 + 33):
+        rows = unit_rows(np.ones((1, dim))).astype(np.float32)
+        for shift in np.linspace(1, 1.01, 50):
+            half = singles_of(halves_of(rows * np.float32(shift))).astype(np.float64)
+            lost = float(np.linalg.norm(rows - half))
+            off = abs(float((half * half).sum()) - 1)
+            assert off <= coarse_guard(dim, lost)
+            assert off > 1.9 * lost - 1e-6  # nothing much less would do
+
+
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", ">f4", "i2"])
 def test_types_maps_and_layouts_give_the_same_table(dtype, tmp_path):
     rows, labels = faces(7)
@@ -411,6 +446,30 @@ def unlike_float32(rows):
         out[:] = rows[across].astype(np.float16) @ rows[down].T.astype(np.float16)
 
     return Product("half", guard(rows.shape[1]), False, multiply)
+
+
+def few_bits(rows):
+    """A routine that rounds to bfloat16 after every 64 terms, which only large sums show."""
+
+    def multiply(across, down, out):
+        sums = np.zeros(out.shape, np.float32)
+        for at in range(0, rows.shape[1], 64):
+            part = slice(at, at + 64)
+            sums = singles_of(halves_of(sums + rows[across, part] @ rows[down, part].T))
+        out[:] = halves_of(sums)
+
+    return Product("few bits", 0.003, True, multiply)
+
+
+def test_sums_in_few_bits_are_found_out_by_rows_with_themselves(monkeypatch):
+    rows = unit_rows(np.random.default_rng(0).normal(size=(1100, 2048))).astype(np.float32)
+    exact = rows[:100].astype(np.float64) @ rows[100:200].T.astype(np.float64)
+    out = np.empty((100, 100), np.int16)
+    few_bits(rows).multiply(slice(0, 100), slice(100, 200), out)
+    assert np.abs(singles_of(out) - exact).max() < 0.003  # rows of others do not tell
+    monkeypatch.setattr(product, "MANY", 1000)
+    monkeypatch.setattr(product, "_products", lambda rows: [few_bits(rows)])
+    assert not candidates(rows).coarse
 
 
 def test_routines_that_do_not_round_as_they_say_are_left_out(monkeypatch):

@@ -14,7 +14,9 @@ from recognition.datasets.ijb import Ijb, read_ijb
 from recognition.errors import InputError
 from recognition.evaluation.findings import Findings
 from recognition.evaluation.ijb import align_faces, evaluate_ijb
+from recognition.evaluation.ijb_lost import count_lost
 from recognition.evaluation.options import Options
+from recognition.metrics.searches import tabulate
 from recognition.templates import Pooling
 
 FEW = Options(replicates=50)
@@ -95,9 +97,73 @@ def test_faces_that_failed_are_left_out_of_their_templates(drawn: SmallIjb, prot
     assert "1 of" in found.input["notes"][1]
     whole = evaluate_ijb(drawn.embeddings, protocol, options=FEW)
     assert signature(found) != signature(whole)
-    lone = drawn.templates[order] != several[0]
-    with pytest.raises(InputError, match=f"of every template, but '{several[0]}' has none"):
-        evaluate_ijb(drawn.embeddings[order][lone], protocol, faces=order[lone], options=FEW)
+
+
+def test_templates_without_a_face_are_errors_wherever_they_should_have_been(
+    drawn: SmallIjb, protocol: Ijb
+) -> None:
+    gone = {drawn.probes[0], drawn.probes[5], drawn.galleries["G1"][1], drawn.galleries["G2"][0]}
+    kept = np.flatnonzero(~np.isin(drawn.templates, list(gone)))
+    found = evaluate_ijb(drawn.embeddings[kept], protocol, faces=kept, options=FEW)
+    x = {t: v for t, v in slow_vectors(drawn).items() if t not in gone}
+    misses, ranked = [], []
+    for gallery in drawn.galleries.values():
+        mates, alarms, ranks = [], [], []
+        for probe in drawn.probes:
+            subject = drawn.subjects[probe]
+            known = {drawn.subjects[t]: np.float32(x[t] @ x[probe]) for t in gallery
+                     if t in x and probe in x}  # fmt: skip
+            if subject in [drawn.subjects[t] for t in gallery]:
+                mate = known.pop(subject, -np.inf)
+                mates.append(mate)
+                better = sum(score >= mate for score in known.values())
+                ranks.append(99 if mate == -np.inf else 1 + better)
+            else:
+                alarms.append(max(known.values(), default=-np.inf))
+        assert len(mates) == len(alarms) == len(drawn.probes) / 2
+        limit = sorted(alarms)[::-1][int(0.1 * len(alarms))]
+        misses.append(1 - ((np.array(ranks) == 1) & (np.array(mates) > limit)).mean())
+        ranked.append([(np.array(ranks) <= rank).mean() for rank in (1, 4)])
+    assert found["fnir@fpir=0.1"].estimate.value == pytest.approx(np.mean(misses))
+    assert found["rank1"].estimate.value == pytest.approx(np.mean(ranked, axis=0)[0])
+    curve = found.sections[1].curves["cmc"]["rate"]
+    assert len(curve) == 4  # of the five people in either gallery, one could not be enrolled
+    assert curve[3] == pytest.approx(np.mean(ranked, axis=0)[1])
+    assert found["rank1"].estimate.counts["searches"] == 2 * len(drawn.probes)
+
+    pairs = [(a, b, mated) for a, b, mated in drawn.pairs if a in x and b in x]
+    scores = np.array([x[a] @ x[b] for a, b, _ in pairs]).astype(np.float32)
+    truth = np.array([mated for *_, mated in pairs], bool)
+    assert found["auc"].estimate.value == pytest.approx(roc_auc_score(truth, scores))
+    limit = np.sort(scores[~truth])[::-1][int(0.1 * (~truth).sum())]
+    hits, mated = (scores[truth] > limit).sum(), sum(label for *_, label in drawn.pairs)
+    assert found["tar@fmr=0.1"].estimate.value == pytest.approx(hits / truth.sum())
+    assert found["frr@fmr=0.1"].estimate.value == pytest.approx(1 - hits / mated)
+    assert found["fta"].estimate.counts["failed"] == len(drawn.pairs) - len(pairs)
+    assert "4 of 30 templates have no face" in " ".join(found.input["notes"])
+
+
+def test_probes_of_which_none_has_a_mate_left_are_refused(protocol: Ijb) -> None:
+    gallery, probes = protocol.galleries[0], protocol.probes
+    assert probes is not None
+    enrolled = protocol.subjects[gallery.templates]
+    made = np.ones(len(protocol.templates), bool)
+    made[gallery.templates[1:]] = False
+    mine = np.isin(protocol.subjects[probes.templates], enrolled[1:])
+    few = dataclasses.replace(
+        protocol, galleries=(gallery,), probes=probes._replace(templates=probes.templates[mine])
+    )
+    shown = protocol.people[protocol.subjects[few.probes.templates]]
+    name = protocol.people[enrolled[:1]]
+    table = tabulate(np.zeros((len(shown), 1)), name, shown)
+    with pytest.raises(InputError, match="anybody whose template in gallery G1"):
+        count_lost([table], few, made)
+
+
+def test_a_gallery_without_a_face_is_refused(drawn: SmallIjb, protocol: Ijb) -> None:
+    kept = np.flatnonzero(~np.isin(drawn.templates, drawn.galleries["G2"]))
+    with pytest.raises(InputError, match="templates of G2 with a face"):
+        evaluate_ijb(drawn.embeddings[kept], protocol, faces=kept, options=FEW)
 
 
 def test_the_pooling_that_was_asked_for_is_the_one(drawn: SmallIjb, protocol: Ijb) -> None:

@@ -41,6 +41,9 @@ def test_a_cohort_finds_who_looks_like_everybody(found):
     assert change.high < 0, "the error falls, and can be told apart"
     assert change.counts["verdict"] == "lower"
     assert "EER" in found.sections[-1].notes[-1]
+    named = found["normalised:rank1:change"].estimate
+    assert 0 < named.low <= named.value <= named.high
+    assert named.counts["verdict"] == "higher"
 
 
 def test_the_raw_rates_are_those_of_the_other_sections(found):

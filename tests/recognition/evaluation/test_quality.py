@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from recognition import Options, evaluate
+from recognition.datasets.embedding_files import Failure
 from recognition.errors import InputError
 from recognition.evaluation import task
 from recognition.evaluation.quality import Quality, column_quality, norm_quality
@@ -59,6 +60,17 @@ def test_a_lie_about_quality_is_seen():
     assert gain.low < 0 < gain.high
 
 
+def test_rows_say_that_ties_may_leave_fewer_discarded_and_what_failed_is_left_out():
+    x, labels, _ = faces()
+    two = np.arange(len(x)) % 2 + 0.0
+    failures = [Failure("gone", "p00", "no face")]
+    found = evaluate(x, labels, options=FAST, quality=Quality("two", two), failures=failures)
+    row = next(r for r in found.sections[-1].rows if r.key == "quality:fnmr@discard=0.2")
+    assert row.estimate.counts["discarded"] == 0
+    assert row.label == "FNMR, at most 20 % discarded"
+    assert "could not be embedded are in none" in found.sections[-1].notes[0]
+
+
 def test_the_curve_is_drawn_with_its_scale(found):
     results = found.as_dict() | {"name": "faces.npz"}
     json.dumps(results, allow_nan=False)
@@ -98,6 +110,10 @@ def test_qualities_are_read_with_care():
         assert lengths == pytest.approx([5, 10])
     with pytest.raises(InputError, match="before they are normalised"):
         norm_quality(np.array([[3.0, 4], [4, 3]]))
+    half = np.random.default_rng(0).normal(size=(50, 8))
+    half = (half / np.linalg.norm(half, axis=1, keepdims=True)).astype(np.float16)
+    with pytest.raises(InputError, match="before they are normalised"):
+        norm_quality(half)  # what float16 leaves of length 1 is no quality
     x, labels, quality = faces()
     with pytest.raises(InputError, match="qualities that differ"):
         Quality("q", np.ones(len(x)))

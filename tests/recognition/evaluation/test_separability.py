@@ -13,6 +13,7 @@ from recognition.errors import InputError
 from recognition.evaluation.findings import Findings
 from recognition.evaluation.options import Options
 from recognition.evaluation.separability import compact, separate
+from recognition.evaluation.uncertainty import NO_WIDTH
 from recognition.metrics import angle_statistics
 from recognition.metrics.separability import kolmogorov_smirnov
 
@@ -41,12 +42,15 @@ def test_rows_are_the_measures(section):
     angles = angle_statistics(ROWS, LABELS)
     within, between = naive.traces(ROWS, LABELS)
     silhouettes = naive.silhouettes(ROWS, LABELS)
+    several = np.array([np.sum(name == LABELS) > 1 for name in LABELS])
+    assert (silhouettes < 0).any()
+    assert not several.all()
     people, n = len(set(LABELS)), len(LABELS)
     equal = {
         "intra": angles.intra,
         "inter": angles.inter,
         "silhouette": silhouette_score(unit_rows(ROWS), LABELS, metric="cosine"),
-        "silhouette-negative": np.mean(silhouettes < 0),
+        "silhouette-negative": np.mean(silhouettes[several] < 0),
         "trace-ratio": between / within,
         "calinski-harabasz": between / within * (n - people) / (people - 1),
         "davies-bouldin": naive.davies_bouldin(ROWS, LABELS),
@@ -128,6 +132,23 @@ def test_perfect_collapse_and_antipodes_are_no_error():
     two = rows_of(separate(opposite, list("aabb"), options=FEW))
     assert two["inter"].estimate.value == pytest.approx(180)
     json.dumps(Findings({}, [points]).as_dict(), allow_nan=False)
+
+
+def test_two_people_are_one_pair_which_tells_nothing_of_others():
+    two_of_them = np.isin(LABELS, ["p0", "p1"])
+    rows = rows_of(separate(ROWS[two_of_them], LABELS[two_of_them], options=FEW))
+    assert rows["cdnv"].estimate.value > 0
+    assert rows["cdnv"].estimate.low is rows["cdnv"].estimate.high is None
+    assert "single pair" in rows["cdnv"].estimate.note
+    assert rows["inter"].estimate.low == rows["inter"].estimate.high
+    assert rows["inter"].estimate.note == NO_WIDTH
+    three = np.isin(LABELS, ["p0", "p1", "p2"])
+    found = rows_of(separate(ROWS[three], LABELS[three], options=FEW))["cdnv"].estimate
+    assert found.low < found.value < found.high
+    two = rows_of(separate([[1, 0], [0, 1]], list("ab"), options=FEW))["uniformity"]
+    assert two.estimate.value == pytest.approx(-4)
+    assert two.estimate.low is None
+    assert two.interval == ""
 
 
 def test_class_weights_add_their_rows_and_say_that_nobody_is_a_stranger():

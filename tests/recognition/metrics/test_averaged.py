@@ -79,6 +79,32 @@ def test_intervals_are_those_of_drawing_people_one_by_one(
         assert found.rates[1].low <= averaged_rate(tables, 1) <= found.rates[1].high
 
 
+@pytest.mark.parametrize(("probes", "cells"), [(30, 1), (48, 7), (100, 2**21), (132, 2**21)])
+def test_a_resample_of_everybody_once_gives_the_rate_itself(
+    probes: int, cells: int, monkeypatch: Any
+) -> None:
+    """Also where target x strangers is a whole number: a budget is met, and no bit short of it."""
+    monkeypatch.setattr("recognition.metrics.averaged.CELLS", cells)
+    monkeypatch.setattr(
+        "recognition.metrics.averaged.draw", lambda people, *_: np.ones((people, 1))
+    )
+    for seed in range(4):
+        tables = two(seed, values=(2, 10**6)[seed % 2], probes=probes)
+        strangers = int((~tables[0].mated).sum())
+        just = [k / strangers / (1 + 1e-12) for k in (1, 2, 5)]  # met without forgiving anything
+        exactly = [x for x in just if x * strangers * (1 + 1e-12) in (1, 2, 5)]
+        tidy = [k / 100 for k in range(2, 100)]  # 0.29 x 100 is 28.999999999999996
+        targets = [*exactly, *tidy, *(k / strangers for k in range(1, strangers))]
+        found = averaged_intervals(tables, [1], targets, replicates=1, seed=seed)
+        for target in targets:
+            point = averaged_fnir(tables, target)
+            interval = found.fnir[target]
+            if point.resolved:
+                assert interval == pytest.approx((point.fnir, point.fnir), abs=1e-12), target
+            else:
+                assert interval is None
+
+
 def test_one_gallery_has_the_intervals_it_always_had() -> None:
     [table, _] = two(5)
     found = averaged_intervals([table], [1], [0.1, 0.001], replicates=100)

@@ -21,7 +21,12 @@ from recognition.metrics import (
     wilson,
 )
 from recognition.metrics.clustered import Clusters, share_interval
-from recognition.metrics.intervals import CLUSTERED_WILSON, PERSON_BOOTSTRAP, tally_intervals
+from recognition.metrics.intervals import (
+    CLUSTERED_WILSON,
+    PERSON_BOOTSTRAP,
+    identification_resamples,
+    tally_intervals,
+)
 from recognition.metrics.resampling import Resampled, draw
 from recognition.metrics.searches import Searches, pool, tabulate
 
@@ -116,6 +121,10 @@ def test_the_whole_sample_is_its_own_resample():
     assert once.tar_at_fmr(0.01)[0] == tar_at_fmr(scores, 0.01).tar
     assert once.equal_error_rate()[0] == pytest.approx(equal_error_rate(scores).rate, rel=1e-14)
     assert once.area_under_curve()[0] == pytest.approx(area_under_curve(scores), rel=1e-12)
+    few = some_scores(1, 30, 500, 100)
+    once = Resampled(few, np.ones((30, 1)))
+    for target in np.arange(1, 100) / 100:  # 0.29 x 100 is 28.999999999999996
+        assert once.tar_at_fmr(target)[0] == pytest.approx(tar_at_fmr(few, target).tar), target
 
 
 def dataset(random, people=30, pictures=4):
@@ -252,6 +261,19 @@ def test_identification_resamples_equal_the_metrics_written_out(seed):
         low = np.quantile(rates, (1 - level) / 2, axis=0, method="lower")
         high = np.quantile(rates, (1 + level) / 2, axis=0, method="higher")
         np.testing.assert_allclose(ends, np.stack([low, high], axis=1), atol=1e-15)
+
+
+def test_searches_for_everybody_once_are_the_searches_themselves(monkeypatch):
+    monkeypatch.setattr(
+        "recognition.metrics.intervals.draw", lambda people, *_: np.ones((people, 1))
+    )
+    for seed in range(3):
+        found = some_candidates(seed, probes=200, values=10**6)
+        strangers = len(found.stranger_scores)
+        targets = [k / n for n in (100, strangers) for k in range(3, n)]
+        again = identification_resamples(found, targets, replicates=1)
+        for target in targets:
+            assert again.fnir[target][0] == pytest.approx(fnir_at_fpir(found, target).fnir), target
 
 
 def test_the_rank_one_rate_is_a_share_of_the_searches_of_people():

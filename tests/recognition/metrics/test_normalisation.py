@@ -125,6 +125,8 @@ def test_own_people_are_left_out():
     assert (found.mean[0], found.deviation[0]) == pytest.approx((0.2, 0.1))
     with pytest.raises(InputError, match="2 pictures or more of other people"):
         spread_outside(scores, np.array([[True, True, True, False]]))
+    alike = spread_outside(np.array([[1.0, 0.3, 0.3]]), np.array([[True, False, False]]))
+    assert alike.deviation[0] == FLOOR
 
 
 @pytest.mark.parametrize("bad", [np.ones((2, 1)), np.ones(3), np.array([[0.1, np.nan]])])

@@ -140,6 +140,22 @@ def test_resamples_are_those_of_people_written_out(seed):
     assert found.gain == pytest.approx(expected[:, 5], nan_ok=True)
 
 
+def test_a_resample_of_everybody_once_has_the_threshold_of_all(monkeypatch):
+    """Also where target x comparisons is a whole number: a budget is met, and no bit short of it."""
+    monkeypatch.setattr("recognition.metrics.quality.draw", lambda people, *_: np.ones((people, 1)))
+    random = np.random.default_rng(0)
+    labels = np.repeat(np.arange(8), 3)
+    scores = compare_all(random.normal(size=(24, 3)), labels)
+    quality, count = np.arange(24.0), len(scores.nonmated)
+    just = [k / count / (1 + 1e-12) for k in range(1, 60)]  # met without forgiving anything
+    exactly = [x for x in just if (x * count * (1 + 1e-12)).is_integer()]
+    assert exactly
+    for target in (*exactly, *(k / count for k in range(1, count)), 0.29, 0.57, 0.58):
+        found = discard_resamples(scores, quality, target, [0.0], replicates=1)
+        threshold = threshold_at_fmr(scores.nonmated, target)
+        assert found.fnmr[0, 0] == (scores.mated < np.float64(threshold)).mean(), target
+
+
 def test_what_makes_no_sense_is_refused():
     scores, quality, other = table(0)
     with pytest.raises(InputError, match="one finite quality"):

@@ -90,6 +90,19 @@ def test_a_head_is_named_with_its_options(results):
     assert names[2] == ("lsoftmax", "m=2 annealed base=100 power=1.5 minimum=1")
 
 
+def test_options_stand_once_where_the_name_is_enough(results):
+    for table in tables(results)[1:]:
+        assert {row[0][1] for row in table.rows} == {""}
+    results["heads"].append(
+        {**results["heads"][2], "name": "lsoftmax:m=3", "settings": ["lsoftmax:m=3"]}
+    )
+    for table in tables(results)[1:]:
+        options = [row[0][1] for row in table.rows]
+        assert options[2].startswith("m=2")
+        assert options[-1] == "m=3"
+        assert not any(options[:2])
+
+
 def test_settings_that_differ_between_seeds_are_all_named(results):
     results["heads"][0]["settings"] = ["softmax:s=1", "softmax:s=2"]
     assert tables(results)[0].rows[0][0] == ("softmax", "s=1 or s=2")
@@ -177,7 +190,8 @@ def test_notes_say_who_was_compared_and_on_what(results):
         "drawn faces: learned from 60 people (600 pictures), judged on 30 people never seen "
         "(300 pictures)."
     )
-    assert "resampling people, 200 times" in notes(results)[1]
+    assert "clustered Wilson of EER, TAR" in notes(results)[1]
+    assert "people resampled 200 times" in notes(results)[1]
     results["data"][0]["skipped"] = [{"path": "a", "reason": "b"}] * 2
     assert notes(results)[0].endswith("(300 pictures); 2 files skipped.")
 

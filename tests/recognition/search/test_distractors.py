@@ -75,3 +75,7 @@ def test_what_makes_no_sense_is_refused():
             rank_among_distractors([[1, 0], [0, 1]], ["a", "a"], [[1, 0]], sizes=sizes)
     with pytest.raises(InputError, match="embeddings of distractors must be finite"):
         rank_among_distractors([[1, 0], [0, 1]], ["a", "a"], [[np.nan, 0]])
+    others = np.ones((30_000, 2))
+    others[20_000] = 0
+    with pytest.raises(InputError, match=r"row 20000 is all zeros \(1 such rows of 30000\)"):
+        rank_among_distractors([[1, 0], [0, 1]], ["a", "a"], others)

@@ -115,6 +115,11 @@ def test_a_kernel_that_is_none_is_refused(t):
         uniformity(features_of(np.eye(2), list("ab")), t=t)
 
 
+def test_a_kernel_in_which_no_pair_counts_is_refused():
+    with pytest.raises(InputError, match="some pair counts"):
+        uniformity(features_of(np.eye(2), list("ab")), t=1e3)
+
+
 def test_what_has_no_pairs_is_refused():
     with pytest.raises(InputError, match="pair of one person"):
         alignment_of(np.eye(3), list("abc"))
