@@ -13,8 +13,10 @@ from recognition.cli.console import command_line, show_lines, show_tables
 from recognition.cli.judging import judge
 from recognition.evaluation.findings import Findings
 from recognition.report.curves import save_curves
+from recognition.report.page import markdown
 from recognition.report.run_folder import check_free, run_folder
-from recognition.report.sheet import headline, markdown, notes, summary, tables
+from recognition.report.sheet import notes, tables
+from recognition.report.summary import headline, summary
 from recognition.report.text import legible
 
 

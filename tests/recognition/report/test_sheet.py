@@ -3,14 +3,9 @@ import copy
 import pytest
 
 from recognition.cli.console import show_lines, show_tables
-from recognition.report.sheet import (
-    headline,
-    largest_groups,
-    markdown,
-    notes,
-    summary,
-    tables,
-)
+from recognition.report.page import markdown
+from recognition.report.sheet import largest_groups, notes, tables
+from recognition.report.summary import headline, summary
 
 RESTS = "FMR 0.001 rests on at most 7 false matches"
 NEVER = "FMR 1e-06 cannot be measured with 78000 non-mated comparisons"
