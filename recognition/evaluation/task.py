@@ -15,14 +15,18 @@ from recognition.comparisons.compared import Compared, all_pairs, listed_pairs
 from recognition.comparisons.pairs import compare_all, compare_pairs
 from recognition.comparisons.scores import Scores
 from recognition.comparisons.tally import Tally
-from recognition.datasets._files import listed
 from recognition.datasets.embedding_files import Failure
 from recognition.datasets.pair_lists import PairList
 from recognition.datasets.weight_files import ClassWeights
 from recognition.disjoint import require_other_people
-from recognition.embeddings import People, people_of
-from recognition.errors import InputError
+from recognition.embeddings import people_of
 from recognition.evaluation.accuracy import accuracy_row, listed_accuracy, person_folds
+from recognition.evaluation.checks import (
+    require_entries,
+    require_none_failed,
+    require_rows,
+    require_use,
+)
 from recognition.evaluation.classes import check_classes
 from recognition.evaluation.distractors import Distractors, distractor_section
 from recognition.evaluation.failures import (
@@ -80,55 +84,24 @@ class Task:
 
     def check(self, other: npt.ArrayLike | None, grouping: Grouping | None) -> None:
         """Refuse what cannot be, before hours of work."""
-        if self.embeddings.ndim != 2 or self.labels.shape != self.embeddings.shape[:1]:
-            raise InputError(
-                f"expected embeddings of shape (N, D) and N labels, got {self.embeddings.shape} "
-                f"and {self.labels.shape}"
-            )
+        require_rows(self.embeddings, self.labels)
         if self.weights is not None:
             check_classes(self.weights, self.labels, self.embeddings.shape[1])
-        for what, entries in (
-            ("second model", other),
-            ("grouping", grouping and grouping.values),
-            ("list of ids", self.ids),
-            ("quality", self.quality and self.quality.values),
-        ):
-            if entries is not None and len(np.asarray(entries)) != len(self.labels):
-                raise InputError(
-                    f"expected a {what} with one entry for each of {len(self.labels)} pictures, "
-                    f"got {len(np.asarray(entries))}; put them in the same order"
-                )
+        require_entries(len(self.labels), "second model", other)
+        if grouping is not None:
+            require_entries(len(self.labels), "grouping", grouping.values)
+        require_entries(len(self.labels), "list of ids", self.ids)
+        if self.quality is not None:
+            require_entries(len(self.labels), "quality", self.quality.values)
         if self.distractors is not None:
             others = self.distractors.embeddings
             people = people_of(self.distractors.labels, len(others))
-            self._check_failed(people, "the distractors")
+            require_none_failed(self.failures, people, "the distractors")
             require_other_people(self.embeddings, self.labels, others, people, "the distractors")
         if self.normaliser is not None:
-            self._check_cohort(self.normaliser)
-
-    def _check_failed(self, people: People, what: str) -> None:
-        shared = sorted({one.label for one in self.failures} & set(people.names.tolist()))
-        if shared:
-            raise InputError(
-                f"expected other people in {what}, but {listed(shared)} are evaluated too, by "
-                f"pictures that could not be embedded; leave them out of {what}"
-            )
-
-    def _check_cohort(self, normaliser: Normaliser) -> None:
-        self._check_failed(normaliser.people, "the cohort")
-        normaliser.require_apart(self.embeddings, self.labels)
-        parts = self.options.parts
-        pairs = "verification" in parts and (normaliser.symmetric or self.pairs is not None)
-        if not pairs and (self.pairs is not None or "identification" not in parts):
-            way_out = (
-                "let verification or identification be done too"
-                if normaliser.symmetric
-                else "take s or as, list pairs with --pairs, or let identification be done too"
-            )
-            raise InputError(
-                f"expected something to normalise by {normaliser.method}, but only "
-                f"{', '.join(parts)} is asked for; {way_out}"
-            )
+            require_none_failed(self.failures, self.normaliser.people, "the cohort")
+            self.normaliser.require_apart(self.embeddings, self.labels)
+            require_use(self.normaliser, self.options, listed=self.pairs is not None)
 
     @cached_property
     def large(self) -> bool:
