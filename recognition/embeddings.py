@@ -10,6 +10,7 @@ from recognition.errors import InputError
 Floats = npt.NDArray[np.float64]
 
 GRID = 1.5 * 2.0**22  # the float64 numbers around it are 2^-30 apart
+HOT = 2**15  # numbers rounded while they are in a core's own cache
 CHECKED = 2**12  # rows looked at in float64 at a time
 
 
@@ -122,21 +123,29 @@ def require_directions(embeddings: npt.ArrayLike, *, what: str = "embeddings") -
     unit_rows(largest, what=what)  # the largest component of a row without direction says so
 
 
-def as_scores(products: Floats, *, spent: bool = False) -> npt.NDArray[np.float32]:
+def as_scores(
+    products: Floats, out: npt.NDArray[np.float32] | None = None
+) -> npt.NDArray[np.float32]:
     """Products of unit rows as scores: to the nearest multiple of 2^-30, in float32.
 
     That rounds away what the sums are off, also around 0, where float32 alone would keep it: equal
     pairs tie exactly, in whatever order and blocks the sums were made, but for the rare one whose
     product is as near to the middle of two scores as sums are off, 1e-16 or so, and that can get
-    either of the two: none of 25 million random pairs of 512 numbers, summed in two orders. Where
-    the products are `spent` they are overwritten, which spares memory.
+    either of the two: none of 25 million random pairs of 512 numbers, summed in two orders. They
+    are written into `out`, contiguous and of the same shape, where it is given.
 
     >>> as_scores(np.array([0.1 + 0.2 - 0.3, 0.5]))
     array([0. , 0.5], dtype=float32)
     """
-    rounded = np.add(products, GRID, out=products if spent else None)
-    rounded -= GRID
-    return rounded.astype(np.float32)
+    scores = np.empty(products.shape, np.float32) if out is None else out
+    flat, rounded = products.reshape(-1), scores.reshape(-1)
+    room = np.empty(min(HOT, len(flat)))
+    for start in range(0, len(flat), HOT):
+        part = flat[start : start + HOT]
+        sums = np.add(part, GRID, out=room[: len(part)])
+        sums -= GRID
+        rounded[start : start + HOT] = sums
+    return scores
 
 
 def _refuse(bad: npt.NDArray[np.bool_], expected: str, came: str) -> None:

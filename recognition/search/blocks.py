@@ -26,8 +26,4 @@ def score_blocks(
     for start in range(0, len(rows), step):
         part = slice(start, min(start + step, len(rows)))
         sums = np.matmul(rows[part], columns.T, out=product[: part.stop - start])
-        if into is None:
-            yield part, as_scores(sums, spent=True)
-        else:
-            into[part] = as_scores(sums, spent=True)
-            yield part, into[part]
+        yield part, as_scores(sums, None if into is None else into[part])

@@ -81,7 +81,14 @@ def test_scores_are_the_nearest_multiples_of_two_to_the_minus_thirty():
     np.testing.assert_array_equal(scores, expected)
     assert scores[-4:].tolist() == [0, step, 1, 1]
     np.testing.assert_array_equal(products, before)
-    np.testing.assert_array_equal(as_scores(products, spent=True), expected)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("recognition.embeddings.HOT", 7)
+        np.testing.assert_array_equal(as_scores(products), expected)
+        wide = products[: 6 * 500].reshape(500, 6)
+        out = np.empty((6, 500), np.float32)
+        assert as_scores(wide.T, out) is out
+        np.testing.assert_array_equal(out, as_scores(wide).T)
+    assert as_scores(products[:0]).shape == (0,)
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.int16])
