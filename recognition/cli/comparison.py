@@ -13,7 +13,7 @@ from typing import Any
 import typer
 
 from recognition.backbones.registry import find_backbone
-from recognition.cli.console import bar, command_line, counter, show_tables
+from recognition.cli.console import bar, command_line, counter, show_lines, show_tables
 from recognition.datasets.drawn import draw_faces
 from recognition.datasets.fetchers import fetch_lfw, fetch_olivetti
 from recognition.datasets.people_lists import read_chosen
@@ -149,14 +149,8 @@ def run_comparison(source: Data, plan: Plan, folder: Path, *, as_json: bool) -> 
         typer.echo(text)
         return
     show_tables(tables(results))
-    for line in [
-        *notes(results),
-        "",
-        *verdict(results),
-        "",
-        f"Written to {printable(str(folder))}",
-    ]:
-        typer.echo(line)
+    show_lines([*notes(results), "", *verdict(results), ""])
+    typer.echo(f"Written to {printable(str(folder))}")  # a path is for copying: never cut
 
 
 @contextmanager

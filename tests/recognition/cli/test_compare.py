@@ -267,7 +267,9 @@ def test_real_faces(shared_data: Path, tmp_path: Path) -> None:
         orl, "--steps", 40, "--head", "normface", "--head", "arcface", "--out", tmp_path / "run"
     )
     assert result.exit_code == 0, result.output
-    assert "learned from 20 people (200 pictures), judged on 20 people" in result.stdout
+    said = " ".join(result.stdout.split())
+    assert "learned from 20 people (200 pictures), judged on 20 people" in said
+    assert max(map(len, result.stdout.splitlines()[:-1])) <= 80
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     for head in results["heads"]:
         assert head["estimates"]["eer"]["value"] < 0.35  # it has learned something about faces
