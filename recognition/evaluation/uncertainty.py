@@ -23,9 +23,10 @@ from recognition.evaluation.estimates import Estimate
 from recognition.evaluation.options import Options
 from recognition.evaluation.rows import Row, Unit
 from recognition.metrics.bootstrap import affordable, bootstrap
-from recognition.metrics.clustered import Clusters, Meetings, PersonTally
+from recognition.metrics.clustered import Clusters, PersonTally
 from recognition.metrics.intervals import CLUSTERED_WILSON, PERSON_BOOTSTRAP
 from recognition.metrics.means import MeanResamples, resample_means
+from recognition.metrics.meetings import Meetings
 from recognition.metrics.proportions import Interval, wilson_share
 
 INDEPENDENT_WILSON = "Wilson, as if independent"

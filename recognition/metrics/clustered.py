@@ -30,7 +30,7 @@ IJCV 132 (2024), arXiv:2306.01198; Satterthwaite, Biometrics Bulletin 2 (1946); 
 and what is read at it, Shorack and Wellner, Empirical Processes (1986), chapter 18.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -42,15 +42,13 @@ from recognition.comparisons.listed import ListedScores
 from recognition.comparisons.scores import Scores, ScoreTable, accepted
 from recognition.comparisons.steps import Counts, Floats, Similarities
 from recognition.errors import InputError
+from recognition.metrics.meetings import Meetings, People, codes_of
 from recognition.metrics.proportions import Interval, check_level, wilson_share
 from recognition.metrics.verification import allowed_errors, equal_error_rate, tar_at_fmr
-
-People = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 
 # ROC slopes are taken between FMR / window and FMR * window: measured, see tests/benchmarks
 TAR_WINDOW = 2.0
 EER_WINDOW = 4.0
-TABLED = 2**26  # pairs of people of which a table is made, in half a gigabyte
 
 
 class PersonTally(ScoreTable, Protocol):
@@ -71,93 +69,6 @@ class PersonTally(ScoreTable, Protocol):
     def tail_persons(self) -> People: ...
     @property
     def pictures(self) -> npt.NDArray[np.int64]: ...
-
-
-@dataclass(frozen=True)
-class Meetings:
-    """How often people were compared with each other.
-
-    Attributes:
-        of: (C,) M_i, the non-mated comparisons person i takes part in.
-        total: M, all of them.
-        squares: Σ_{i<j} m_ij².
-        between: (K, 2) pairs of people -> (K,) m_ij.
-    """
-
-    of: Floats
-    total: int
-    squares: float
-    between: Callable[[People], Floats]
-
-    @classmethod
-    def complete(cls, pictures: npt.NDArray[np.integer]) -> "Meetings":
-        """Every picture against every picture of everybody else: m_ij = n_i n_j.
-
-        Raises:
-            InputError: pictures of fewer than two people.
-        """
-        n = np.asarray(pictures, np.float64)
-        if n.ndim != 1 or (n > 0).sum() < 2 or n.min() < 0:
-            raise InputError(
-                f"expected pictures of at least 2 people, got {pictures!r}; without two there "
-                "are no non-mated comparisons"
-            )
-        square = n**2
-
-        def between(persons: People) -> Floats:
-            one, two = n[persons].T
-            met: Floats = one * two
-            return met
-
-        return cls(
-            of=n * (n.sum() - n),
-            total=int((n.sum() ** 2 - square.sum()) / 2),
-            squares=float((square.sum() ** 2 - (square**2).sum()) / 2),
-            between=between,
-        )
-
-    @classmethod
-    def counted(cls, persons: People, people: int) -> "Meetings":
-        """As often as the rows of `persons` (M, 2) say, in whichever order the two stand."""
-        codes, met = np.unique(_codes(persons, people), return_counts=True)
-
-        def between(asked: People) -> Floats:
-            found: Floats = met[np.searchsorted(codes, _codes(asked, people))].astype(np.float64)
-            return found
-
-        of = np.bincount(persons.ravel(), minlength=people).astype(np.float64)
-        return cls(of, len(persons), float((met.astype(np.float64) ** 2).sum()), between)
-
-    @classmethod
-    def listed(cls, first: People, second: People, people: int) -> "Meetings":
-        """As often as two lists (M,) say, passing over pairs of one person with itself.
-
-        For few people a table of all pairs of them is filled; for more, the list is sorted.
-        """
-        if people**2 > TABLED:
-            apart = first != second
-            return cls.counted(np.stack([first[apart], second[apart]], axis=1), people)
-        codes = np.empty(len(first), np.int64)
-        for at in range(0, len(codes), 2**18):  # a piece that the cache holds
-            part = slice(at, at + 2**18)
-            both = (side[part].astype(np.int64) for side in (first, second))
-            codes[part] = _codes(np.stack(list(both), axis=1), people)
-        met = np.bincount(codes, minlength=people**2).reshape(people, people)  # i <= j
-        np.fill_diagonal(met, 0)
-
-        def between(asked: People) -> Floats:
-            found: Floats = met.ravel()[_codes(asked, people)].astype(np.float64)
-            return found
-
-        of = met.sum(axis=0) + met.sum(axis=1)
-        squares = float(np.vdot(met, met))
-        return cls(of.astype(np.float64), int(of.sum()) // 2, squares, between)
-
-
-def _codes(persons: People, people: int) -> npt.NDArray[np.int64]:
-    one, two = persons.T.astype(np.int64)
-    codes: npt.NDArray[np.int64] = np.minimum(one, two) * people + np.maximum(one, two)
-    return codes
 
 
 @dataclass(frozen=True)
@@ -338,7 +249,7 @@ class Clusters:
         persons: Floats = np.stack(
             [np.bincount(of, by, self.people).astype(np.float64) for of, by in each]
         ).sum(axis=0)
-        codes = np.unique(_codes(self.high_persons, self.people), return_inverse=True)[1]
+        codes = np.unique(codes_of(self.high_persons, self.people), return_inverse=True)[1]
         pairs = float((np.bincount(codes, other) ** 2).sum())
         independent = float((own**2).sum() + (other**2).sum())
         moved = _Influence(persons, pairs, independent)
@@ -378,7 +289,7 @@ class Clusters:
         met = self.meetings
         share = len(persons) / met.total
         errors = np.bincount(persons.ravel(), minlength=self.people)
-        codes, pair_errors = np.unique(_codes(persons, self.people), return_counts=True)
+        codes, pair_errors = np.unique(codes_of(persons, self.people), return_counts=True)
         often = met.between(np.stack(np.divmod(codes, self.people), axis=1))
         # pairs of people without a false match are in the last term only
         pairs = (pair_errors * (pair_errors - 2 * share * often)).sum() + share**2 * met.squares

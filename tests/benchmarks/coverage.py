@@ -29,7 +29,8 @@ from typing import NamedTuple
 import numpy as np
 
 from recognition.comparisons.scores import Scores, accepted
-from recognition.metrics.clustered import Clusters, Meetings
+from recognition.metrics.clustered import Clusters
+from recognition.metrics.meetings import Meetings
 from recognition.metrics.proportions import clopper_pearson, wilson, wilson_share
 from recognition.metrics.resampling import Resampled, draw
 from recognition.metrics.verification import area_under_curve, equal_error_rate, tar_at_fmr

@@ -11,10 +11,11 @@ from recognition.comparisons.listed import ListedScores
 from recognition.comparisons.scores import Scores
 from recognition.comparisons.steps import corner_steps, count_steps
 from recognition.errors import InputError
-from recognition.metrics import clustered
+from recognition.metrics import meetings
 from recognition.metrics.calibration import min_cllr
-from recognition.metrics.clustered import Clusters, Meetings
+from recognition.metrics.clustered import Clusters
 from recognition.metrics.hull import convex_hull, hull_equal_error_rate
+from recognition.metrics.meetings import Meetings
 from recognition.metrics.verification import area_under_curve, equal_error_rate, tar_at_fmr
 
 Array = np.ndarray[Any, Any]
@@ -101,7 +102,7 @@ def test_rates_and_intervals_are_those_of_the_table(
 def test_many_people_are_counted_by_sorting(monkeypatch: Any) -> None:
     listed = drawn(np.random.default_rng(1), 20, 300, 50)
     one = Meetings.listed(listed.first, listed.second, 9)
-    monkeypatch.setattr(clustered, "TABLED", 80)
+    monkeypatch.setattr(meetings, "TABLED", 80)
     two = Meetings.listed(listed.first, listed.second, 9)
     assert (one.total, one.squares) == (two.total, two.squares) == (300, two.squares)
     np.testing.assert_array_equal(one.of, two.of)
