@@ -21,9 +21,7 @@ from recognition.progress import Advance
 
 TILE = 2**18  # scores looked through at once, so that they stay in a core's own cache
 AHEAD = 2  # blocks in work for each thread: none waits, and little is held
-MOST_ASKED = (
-    2e-3  # of the scores: where a coarse product leaves more in doubt, a fine one is quicker
-)
+MOST_ASKED = 2e-3  # of the scores: with more in doubt than that, a fine product is quicker
 
 
 class Plan(NamedTuple):
