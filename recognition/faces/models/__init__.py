@@ -1,0 +1,1 @@
+"""Networks that embed faces, each from a file that somebody has: nothing is downloaded."""
