@@ -1,0 +1,1 @@
+"""People who are enrolled: kept in SQLite, searched exactly, forgotten when they ask."""

@@ -1,0 +1,179 @@
+"""What a gallery answers, and the threshold that the answer rests on."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Self, get_args
+
+from recognition.errors import InputError
+
+Rule = Literal["fpir", "fmr", "given"]
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """From which score on a name is given, and where that comes from.
+
+    Attributes:
+        value: accept at score >= value.
+        rule: `fpir`, of searches of strangers a share `rate` is given a name; `fmr`, of
+            comparisons of two people; `given`, somebody's own choice.
+        rate: the share asked for, None for `given`.
+        low: the lower end of the 95 % interval of the share reached, None where not measured.
+        high: the upper end.
+        people: how many enrolled people it holds for; searches among more give more false names.
+        strangers: how many people it was measured on who were not enrolled.
+        data: sha256 of what it was measured on, empty for `given`.
+        date: when it was set, in ISO 8601.
+        note: what else to know, such as how many more people are needed.
+    """
+
+    value: float
+    rule: Rule = "given"
+    rate: float | None = None
+    low: float | None = None
+    high: float | None = None
+    people: int | None = None
+    strangers: int | None = None
+    data: str = ""
+    date: str = ""
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        value = self.value
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not math.isfinite(value):
+            raise InputError(
+                f"threshold: expected a finite score, got {self.value!r}; cosines are from -1 to 1"
+            )
+        if self.rule not in get_args(Rule):
+            raise InputError(
+                f"threshold: expected a rule of {', '.join(get_args(Rule))}, got {self.rule!r}"
+            )
+
+    def __str__(self) -> str:
+        """One line for people."""
+        if self.rule == "given":
+            return f"{self.value:g}, as given"
+        reached = "" if self.low is None else f" (95 %: {self.low:.2g} to {self.high:.2g})"
+        return (
+            f"{self.value:g}, for {self.rule.upper()} {self.rate:g}{reached} among "
+            f"{self.people:,} people, set on {self.strangers:,} strangers on {self.date[:10]}"
+        )
+
+    def to_json(self) -> str:
+        """One line of JSON; `from_json` reads it."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """What `to_json` wrote.
+
+        Raises:
+            InputError: it is something else.
+        """
+        try:
+            return cls(**json.loads(text))
+        except InputError:
+            raise
+        except Exception as error:
+            raise InputError(
+                f"expected a threshold in JSON, got {text[:80]!r}; run recognition calibrate again"
+            ) from error
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Somebody enrolled, and how alike the probe is.
+
+    Attributes:
+        name: of the person.
+        score: cosine, from -1 to 1; of the person's best sample, or of the template.
+        source: which sample, as it was called when it was enrolled; empty for a template.
+    """
+
+    name: str
+    score: float
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Who it is, or nobody who is enrolled.
+
+    Attributes:
+        name: the person's, or None for unknown.
+        threshold: what decided; None where the gallery has none, and everybody is unknown.
+        candidates: the most alike people, best first, equal scores by name, whether or not they
+            reach the threshold; empty where nobody is enrolled.
+    """
+
+    name: str | None
+    threshold: Threshold | None
+    candidates: tuple[Candidate, ...]
+
+    @property
+    def score(self) -> float | None:
+        """Of the best candidate; None where nobody is enrolled."""
+        return self.candidates[0].score if self.candidates else None
+
+    @property
+    def margin(self) -> float | None:
+        """How much better the best is than the second; None where there is no second."""
+        if len(self.candidates) < 2:
+            return None
+        return self.candidates[0].score - self.candidates[1].score
+
+    @classmethod
+    def of(cls, candidates: tuple[Candidate, ...], threshold: Threshold | None) -> Self:
+        """The decision: the best candidate's name where its score reaches the threshold."""
+        known = bool(candidates) and threshold is not None
+        accepted = known and candidates[0].score >= threshold.value  # type: ignore[union-attr]
+        return cls(candidates[0].name if accepted else None, threshold, candidates)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "name": self.name,
+            "score": self.score,
+            "margin": self.margin,
+            "threshold": None if self.threshold is None else asdict(self.threshold),
+            "candidates": [asdict(each) for each in self.candidates],
+        }
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody enrolled.
+
+    Attributes:
+        name: any text; it is data, never a path.
+        samples: how many embeddings.
+        metadata: what was said of the person, JSON.
+        enrolled: when the person was first enrolled, ISO 8601.
+    """
+
+    name: str
+    samples: int
+    metadata: Mapping[str, Any]
+    enrolled: str
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """That a person was erased, and what of.
+
+    Attributes:
+        name: of the person.
+        samples: embeddings that were erased.
+        complete: whether no byte is left under the gallery's folder.
+        left: what could not be erased, and why; backups and exports are the owner's to erase.
+        date: when, ISO 8601.
+    """
+
+    name: str
+    samples: int
+    complete: bool
+    left: tuple[str, ...]
+    date: str
