@@ -41,9 +41,7 @@ class Threshold:
     note: str = ""
 
     def __post_init__(self) -> None:
-        value = self.value
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not math.isfinite(value):
+        if type(self.value) not in (int, float) or not math.isfinite(self.value):
             raise InputError(
                 f"threshold: expected a finite score, got {self.value!r}; cosines are from -1 to 1"
             )
@@ -128,9 +126,9 @@ class Answer:
     @classmethod
     def of(cls, candidates: tuple[Candidate, ...], threshold: Threshold | None) -> Self:
         """The decision: the best candidate's name where its score reaches the threshold."""
-        known = bool(candidates) and threshold is not None
-        accepted = known and candidates[0].score >= threshold.value  # type: ignore[union-attr]
-        return cls(candidates[0].name if accepted else None, threshold, candidates)
+        if threshold is None or not candidates or candidates[0].score < threshold.value:
+            return cls(None, threshold, candidates)
+        return cls(candidates[0].name, threshold, candidates)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -22,10 +22,13 @@ Singles = npt.NDArray[np.float32]
 FORMAT = "1"
 FILE = "gallery.sqlite3"
 WAIT = 30.0  # seconds for another writer to finish
+# Numbers of people and samples are never used again. Vectors are float32, little-endian, as the
+# model gave them; sums, because SQLite does not notice a flipped bit. `gone` has numbers only, in
+# the order in which samples went, for caches to leave them out.
 SCHEMA = """
 CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE people (
-    person INTEGER PRIMARY KEY AUTOINCREMENT,  -- numbers are never used again
+    person INTEGER PRIMARY KEY AUTOINCREMENT,
     name TEXT NOT NULL UNIQUE,
     metadata TEXT NOT NULL,
     enrolled TEXT NOT NULL
@@ -34,12 +37,12 @@ CREATE TABLE samples (
     sample INTEGER PRIMARY KEY AUTOINCREMENT,
     person INTEGER NOT NULL REFERENCES people (person),
     source TEXT NOT NULL,
-    digest TEXT NOT NULL,   -- of the photograph, empty where it is not known
-    vector BLOB NOT NULL,   -- float32, little-endian, as the model gave it
-    sum BLOB NOT NULL       -- of the vector: SQLite does not notice a flipped bit
+    digest TEXT NOT NULL,
+    vector BLOB NOT NULL,
+    sum BLOB NOT NULL
 ) STRICT;
 CREATE INDEX samples_of ON samples (person);
-CREATE TABLE gone (sample INTEGER PRIMARY KEY) STRICT;  -- numbers only: caches leave them out
+CREATE TABLE gone (change INTEGER PRIMARY KEY AUTOINCREMENT, sample INTEGER NOT NULL) STRICT;
 """
 
 
@@ -127,11 +130,19 @@ class Store:
     # reading
 
     @property
-    def version(self) -> int:
-        """A number that changes with every change, whoever makes it."""
-        own = self._connection.total_changes
+    def version(self) -> tuple[int, int]:
+        """What is another with every change, whoever makes it."""
         (others,) = self._connection.execute("PRAGMA data_version").fetchone()
-        return hash((own, others))
+        return self._connection.total_changes, others
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Everything read meanwhile is of one moment."""
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.execute("COMMIT")
 
     def people(self) -> Iterator[Person]:
         """Everybody, by name."""
@@ -142,9 +153,11 @@ class Store:
         for name, samples, metadata, enrolled in found:
             yield Person(name, samples, json.loads(metadata), enrolled)
 
-    def numbers(self) -> dict[int, str]:
-        """The name of every person by number."""
-        return dict(self._connection.execute("SELECT person, name FROM people"))
+    def names(self, after: int = 0) -> dict[int, str]:
+        """The names of people with numbers above `after`, by number."""
+        return dict(
+            self._connection.execute("SELECT person, name FROM people WHERE person > ?", (after,))
+        )
 
     def rows(self, after: int = 0) -> Rows:
         """The samples with numbers above `after`.
@@ -165,10 +178,12 @@ class Store:
         matrix = np.frombuffer(vectors, "<f4").reshape(len(samples), self.contract.dimension)
         return Rows(np.array(samples, np.int64), np.array(people, np.int64), matrix)
 
-    def gone(self) -> npt.NDArray[np.int64]:
-        """The numbers of samples that were removed, ascending."""
-        found = self._connection.execute("SELECT sample FROM gone ORDER BY sample")
-        return np.array([number for (number,) in found], np.int64)
+    def gone(self, after: int = 0) -> tuple[npt.NDArray[np.int64], int]:
+        """The samples removed by changes after `after`, and the number of the last change."""
+        found = self._connection.execute(
+            "SELECT sample, change FROM gone WHERE change > ? ORDER BY change", (after,)
+        ).fetchall()
+        return np.array([sample for sample, _ in found], np.int64), found[-1][1] if found else after
 
     def sources(self, samples: Iterable[int]) -> dict[int, str]:
         """What samples are called."""
@@ -214,7 +229,9 @@ class Store:
             row = write.execute("SELECT person FROM people WHERE name = ?", (name,)).fetchone()
             if row is None:
                 raise InputError(f"expected the name of somebody enrolled, got {name[:80]!r}")
-            write.execute("INSERT INTO gone SELECT sample FROM samples WHERE person = ?", row)
+            write.execute(
+                "INSERT INTO gone (sample) SELECT sample FROM samples WHERE person = ?", row
+            )
             count = write.execute("DELETE FROM samples WHERE person = ?", row).rowcount
             write.execute("DELETE FROM people WHERE person = ?", row)
         return count

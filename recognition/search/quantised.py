@@ -35,7 +35,7 @@ class Quantised(NamedTuple):
 
     def part(self, rows: slice) -> "Quantised":
         """Views of some rows."""
-        return Quantised(*(array[rows] for array in self))
+        return Quantised(self.vectors[rows], self.codes[rows], self.steps[rows], self.lost[rows])
 
 
 def quantise(vectors: Singles) -> Quantised:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from recognition.comparisons.product import guard
 from recognition.embeddings import Floats, as_scores, unit_rows
-from recognition.search.quantised import Codes, Quantised, Singles, quantise, slack
+from recognition.search.quantised import Quantised, Singles, quantise, slack
 
 Places = npt.NDArray[np.int64]
 
@@ -80,7 +80,7 @@ def best_people(parts: Sequence[Part], probes: Floats, k: int) -> list[list[Hit]
 def _bounds(part: Part, probes: Floats) -> Singles:
     """(ceil(n / BLOCK), m) no row of a block scores more than this; -inf where none is alive."""
     few = len(probes) <= FEW
-    product = _in_eight_bits(part, probes) if few else _in_floats(part, probes)
+    product = _EightBits(part, probes) if few else _Floats(part, probes)
     blocks = -(-len(part.rows) // BLOCK)
     found = np.empty((blocks, len(probes)), np.float32)
     for start in range(0, len(part.rows), STEP):
@@ -93,13 +93,13 @@ def _bounds(part: Part, probes: Floats) -> Singles:
 
 def _highest(scores: Singles) -> Singles:
     whole = len(scores) // BLOCK * BLOCK
-    highest = scores[:whole].reshape(-1, BLOCK, scores.shape[1]).max(axis=1)
+    highest: Singles = scores[:whole].reshape(-1, BLOCK, scores.shape[1]).max(axis=1)
     if whole == len(scores):
         return highest
     return np.concatenate([highest, scores[whole:].max(axis=0, keepdims=True)])
 
 
-class _in_eight_bits:
+class _EightBits:
     """Upper bounds from products of codes, which are whole numbers and exact."""
 
     def __init__(self, part: Part, probes: Floats) -> None:
@@ -122,7 +122,7 @@ class _in_eight_bits:
         return scores
 
 
-class _in_floats:
+class _Floats:
     """Upper bounds from products in float32."""
 
     def __init__(self, part: Part, probes: Floats) -> None:
@@ -207,6 +207,3 @@ class _Found:
         ranked = sorted(best.values(), key=lambda hit: (-hit.score, hit.person))
         last = ranked[self.k - 1].score if len(ranked) > self.k else -np.inf
         return [hit for hit in ranked if hit.score >= last]
-
-
-__all__ = ["Codes", "Hit", "Part", "best_people"]

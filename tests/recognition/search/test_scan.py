@@ -1,0 +1,115 @@
+"""The quick search finds what looking at every score finds."""
+
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recognition.embeddings import as_scores, unit_rows
+from recognition.errors import InputError
+from recognition.search import scan
+from recognition.search.quantised import quantise, slack
+from recognition.search.scan import Part, best_people
+
+Floats = npt.NDArray[np.float64]
+
+
+def brute(vectors: Floats, people: list[int], probe: Floats, k: int) -> list[tuple[int, float]]:
+    """Every score, one after the other; equal people by number, all that equal the k-th."""
+    best: dict[int, float] = {}
+    for vector, person in zip(vectors, people, strict=True):
+        score = float(as_scores(np.array([unit_rows(vector[None])[0] @ probe]))[0])
+        best[person] = max(best.get(person, -2.0), score)
+    ranked = sorted(best.items(), key=lambda one: (-one[1], one[0]))
+    last = ranked[k - 1][1] if len(ranked) > k else -2.0
+    return [one for one in ranked if one[1] >= last]
+
+
+def parts_of(vectors: Floats, people: npt.NDArray[np.int64], cuts: list[int]) -> list[Part]:
+    single = vectors.astype(np.float32)
+    borders = sorted({0, len(vectors), *cuts})
+    return [Part.of(single[a:b], people[a:b]) for a, b in pairwise(borders)]
+
+
+@given(st.data())
+def test_it_is_what_looking_at_every_score_finds(data: st.DataObject) -> None:
+    random = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    count, dimension = data.draw(st.integers(1, 300)), data.draw(st.sampled_from([2, 3, 17]))
+    coarse = data.draw(st.booleans())  # few directions: heavy ties
+    vectors = random.standard_normal((count, dimension))
+    if coarse:
+        vectors = random.integers(-1, 2, (count, dimension)) + 0.0
+        vectors[~vectors.any(axis=1)] = 1
+    vectors = (vectors * random.uniform(0.1, 50, (count, 1))).astype(np.float32).astype(float)
+    people = random.integers(0, data.draw(st.integers(1, 60)), count)
+    cuts = data.draw(st.lists(st.integers(0, count), max_size=3))
+    probes = unit_rows(np.concatenate([vectors[:3], random.standard_normal((20, dimension))]))
+    k = data.draw(st.integers(1, 70))
+    parts = parts_of(vectors, people, cuts)
+    together = best_people(parts, probes, k)
+    for probe, found in zip(probes, together, strict=True):
+        (alone,) = best_people(parts, probe[None], k)
+        assert found == alone, "whatever the number of probes, and so the product"
+        assert [(hit.person, hit.score) for hit in found] == brute(
+            vectors, people.tolist(), probe, k
+        )
+
+
+def test_removed_rows_are_not_found() -> None:
+    vectors = np.eye(8).repeat(50, axis=0)
+    people = np.arange(400)
+    (part,) = parts_of(vectors, people, [])
+    part.alive[:120] = False
+    for probes in (np.eye(8), np.eye(8).repeat(3, axis=0)):
+        for found in best_people([part], probes, 400):
+            assert {hit.person for hit in found} == set(range(120, 400))
+
+
+def test_of_equal_rows_of_a_person_the_first_is_named() -> None:
+    parts = parts_of(np.ones((100, 4)), np.repeat([7, 5], 50), [30])
+    (found,) = best_people(parts, unit_rows(np.ones((1, 4))), 2)
+    assert [(hit.person, hit.part, hit.place) for hit in found] == [(5, 1, 20), (7, 0, 0)]
+
+
+def test_nobody_enrolled_and_nobody_asked_for() -> None:
+    assert best_people([], unit_rows([[1.0, 0.0]]), 3) == [[]]
+    assert best_people(parts_of(np.ones((3, 2)), np.arange(3), []), np.empty((0, 2)), 3) == []
+
+
+@pytest.mark.parametrize("few", [0, 1000])
+def test_no_row_of_a_block_scores_more_than_its_bound(
+    few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scan, "FEW", few)
+    monkeypatch.setattr(scan, "STEP", 64)
+    random = np.random.default_rng(3)
+    for spread in (1.0, 0.01, 30.0):  # one large component leaves the others few bits
+        vectors = random.standard_normal((333, 24)) * spread
+        vectors[:, 0] += 1
+        (part,) = parts_of(vectors, np.arange(333), [])
+        probes = unit_rows(random.standard_normal((40, 24)) * spread + np.eye(24)[0])
+        bounds = scan._bounds(part, probes)
+        exact = unit_rows(part.rows.vectors) @ probes.T
+        for block in range(len(bounds)):
+            rows = exact[block * scan.BLOCK : (block + 1) * scan.BLOCK]
+            assert (bounds[block] >= rows.max(axis=0)).all()
+            assert (bounds[block] <= rows.max(axis=0) + 0.2).all(), "it says something"
+
+
+def test_a_code_and_its_rest_make_the_vector() -> None:
+    random = np.random.default_rng(4)
+    vectors = random.standard_t(2, (50, 16)).astype(np.float32) * 1e-3
+    made = quantise(vectors)
+    rest = unit_rows(vectors) - made.steps[:, None].astype(float) * made.codes
+    assert (np.linalg.norm(rest, axis=1) <= made.lost).all()
+    assert np.abs(made.codes).max(axis=1).tolist() == [127] * 50
+    assert slack(0.0, 0.0, 16) > 0
+
+
+def test_vectors_without_a_direction_are_refused() -> None:
+    for wrong in (0.0, np.nan, np.inf):
+        with pytest.raises(InputError, match="row 1"):
+            Part.of(np.array([[1, 1], [wrong, wrong]], np.float32), np.arange(2))
