@@ -141,15 +141,14 @@ class Cache:
                 )
         except (OSError, ValueError, KeyError, TypeError) as error:
             return f"{LIST}: {error}"
-        quantised = Quantised(*(arrays[key] for key in ("vectors", "codes", "steps", "lost")))
-        part = Part(quantised, arrays["lengths"], arrays["people"], np.ones(rows, bool))
+        quantised = Quantised(*(arrays[key] for key in Quantised._fields))
+        part = Part(quantised, arrays["people"], np.ones(rows, bool))
         return Cached(arrays["samples"], part, name)
 
 
 def _arrays(cached: Cached) -> Arrays:
-    part = cached.part
-    rows = part.rows._asdict()
-    return {"samples": cached.samples, "people": part.people, "lengths": part.lengths, **rows}
+    rows = cached.part.rows._asdict()
+    return {"samples": cached.samples, "people": cached.part.people, **rows}
 
 
 def _sum(path: Path) -> str:

@@ -18,6 +18,7 @@ from recognition.gallery.cache import Cache, Cached
 from recognition.gallery.store import Sample, Store
 from recognition.search.scan import best_people
 
+SHORTEST, LONGEST = 1e-6, 1e6  # lengths of embeddings
 FLUSHED = 2**15  # rows in memory before they are written to the cache
 LOCK, CACHE = "lock", "cache"
 PATIENCE = 30.0  # seconds to wait for another writer
@@ -231,9 +232,13 @@ class Gallery:
                 f"{what}: expected {self.contract.dimension} dimensions, as {self.contract} "
                 f"makes them, got {rows.shape[1]}; embed with the gallery's model"
             )
-        single = rows.astype(np.float32)
-        require_directions(single, what=what)  # float32 may not hold them
-        return single
+        lengths = np.linalg.norm(rows.astype(np.float64), axis=1)
+        if not ((lengths >= SHORTEST) & (lengths <= LONGEST)).all():
+            raise InputError(
+                f"{what}: expected lengths from {SHORTEST:g} to {LONGEST:g}, got "
+                f"{lengths.min():g} to {lengths.max():g}; no model makes such embeddings"
+            )
+        return rows.astype(np.float32)
 
     def _lock_held(self) -> Any:
         try:

@@ -7,21 +7,23 @@ answer does not depend on which product was quick, on the number of probes, or o
 are asked for.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple, Self
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Self, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from recognition.comparisons.product import guard
 from recognition.embeddings import Floats, as_scores, unit_rows
-from recognition.search.quantised import Quantised, Singles, quantise, slack
+from recognition.search.quantised import LARGEST, Codes, Quantised, Singles, quantise, slack
 
 Places = npt.NDArray[np.int64]
 
 BLOCK = 32  # rows bounded together
 STEP = 2**16  # rows multiplied at a time
 FEW = 16  # probes for which memory, not arithmetic, sets the pace
+TRIALS = 3
 AHEAD = 8  # blocks looked at beyond the number of people asked for
 
 
@@ -30,13 +32,11 @@ class Part(NamedTuple):
 
     Attributes:
         rows: (n, D) vectors with their eight bits.
-        lengths: (n,) float32 ‖x‖.
         people: (n,) number of the person.
         alive: (n,) whether the row is still to be found.
     """
 
     rows: Quantised
-    lengths: Singles
     people: Places
     alive: npt.NDArray[np.bool_]
 
@@ -47,8 +47,7 @@ class Part(NamedTuple):
         Raises:
             InputError: a row without a direction, or one that is not finite.
         """
-        lengths = np.linalg.norm(vectors.astype(np.float64), axis=1).astype(np.float32)
-        return cls(quantise(vectors), lengths, people, np.ones(len(vectors), bool))
+        return cls(quantise(vectors), people, np.ones(len(vectors), bool))
 
 
 class Hit(NamedTuple):
@@ -79,8 +78,7 @@ def best_people(parts: Sequence[Part], probes: Floats, k: int) -> list[list[Hit]
 
 def _bounds(part: Part, probes: Floats) -> Singles:
     """(ceil(n / BLOCK), m) no row of a block scores more than this; -inf where none is alive."""
-    few = len(probes) <= FEW
-    product = _EightBits(part, probes) if few else _Floats(part, probes)
+    product = _product(part, probes)
     blocks = -(-len(part.rows) // BLOCK)
     found = np.empty((blocks, len(probes)), np.float32)
     for start in range(0, len(part.rows), STEP):
@@ -99,27 +97,72 @@ def _highest(scores: Singles) -> Singles:
     return np.concatenate([highest, scores[whole:].max(axis=0, keepdims=True)])
 
 
+def _product(part: Part, probes: Floats) -> Callable[[slice], Singles]:
+    """Upper bounds of the scores of some rows, (n, m), by the quicker of two products."""
+    floats = _Floats(part, probes)
+    if len(probes) > FEW or len(part.rows) < STEP:
+        return floats
+    eight = _EightBits(part, probes)
+    return eight if _pays(eight, floats, *eight.codes.shape) else floats
+
+
+_found: dict[tuple[int, ...], bool] = {}
+
+
+def _pays(eight: "_EightBits", floats: "_Floats", *shape: int) -> bool:
+    """Whether eight bits are right and quicker here: tried once for each number of probes."""
+    if shape not in _found:
+        _found[shape] = eight.right() and _pace(eight) < _pace(floats)
+    return _found[shape]
+
+
+def _pace(product: Callable[[slice], Singles]) -> float:
+    seconds = []
+    for _ in range(TRIALS):
+        start = time.perf_counter()
+        product(slice(0, STEP))
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
 class _EightBits:
     """Upper bounds from products of codes, which are whole numbers and exact."""
 
     def __init__(self, part: Part, probes: Floats) -> None:
-        import torch
-
-        self.torch = torch
         self.rows = part.rows
-        coded = quantise(probes.astype(np.float32))
-        self.codes = torch.from_numpy(np.ascontiguousarray(coded.codes.T))
-        self.steps = coded.steps
         # probes in float32 differ from those in float64 by less than guard has for it
+        coded = quantise(probes.astype(np.float32))
+        self.codes = np.ascontiguousarray(coded.codes.T)
+        self.steps = coded.steps
         self.lost = coded.lost
 
     def __call__(self, rows: slice) -> Singles:
         part = self.rows.part(rows)
-        product = self.torch._int_mm(self.torch.from_numpy(part.codes), self.codes).numpy()
-        scores: Singles = product * part.steps[:, None]
+        scores: Singles = _whole_product(part.codes, self.codes) * part.steps[:, None]
         scores *= self.steps
-        scores += slack(part.lost[:, None], self.lost, self.codes.shape[0])
+        scores += slack(part.lost[:, None], self.lost, len(self.codes))
         return scores
+
+    def right(self) -> bool:
+        """Whether this machine has the product, and it is exact where sums are largest."""
+        rows = np.concatenate([self.rows.codes[:64], self.codes.T, -self.codes.T])
+        extreme = np.full((3, len(self.codes)), LARGEST, np.int8)
+        extreme[1] *= -1
+        rows = np.concatenate([rows, extreme])
+        try:
+            product = _whole_product(rows, self.codes)
+        except (AttributeError, RuntimeError):
+            return False
+        return bool((product == rows.astype(np.int64) @ self.codes.astype(np.int64)).all())
+
+
+def _whole_product(rows: Codes, columns: Codes) -> npt.NDArray[np.int32]:
+    import torch
+
+    product = torch._int_mm(
+        torch.from_numpy(np.require(rows, requirements="C")), torch.from_numpy(columns)
+    )
+    return cast(npt.NDArray[np.int32], product.numpy())
 
 
 class _Floats:
@@ -132,7 +175,7 @@ class _Floats:
 
     def __call__(self, rows: slice) -> Singles:
         scores: Singles = self.part.rows.vectors[rows] @ self.probes
-        scores /= self.part.lengths[rows, None]
+        scores /= self.part.rows.lengths[rows, None]
         scores += self.guard
         return scores
 
@@ -173,7 +216,7 @@ class _Found:
             places = (starts[:, None] + np.arange(BLOCK)).ravel()
             places = places[places < len(part.rows)]
             places = np.sort(places[part.alive[places]])
-            scores = part.rows.vectors[places] @ self.single / part.lengths[places]
+            scores = part.rows.vectors[places] @ self.single / part.rows.lengths[places]
             keep = scores >= self.floor
             self.rows.append((int(number), places[keep], scores[keep]))
         self._raise_floor()

@@ -95,11 +95,11 @@ def test_erasing_leaves_no_byte(
     gallery: Gallery, flushed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "FLUSHED", flushed)
-    tag = np.frombuffer(b"NEEDLE-NEEDLE-XY", "<f4")
+    tag = np.frombuffer(b"NEE?DLE?NEE?DLE?", "<f4")
     for number in range(30):
         gallery.enroll(f"person {number}", np.eye(4)[number % 4] + number)
     gallery.enroll("HAYSTACK", tag, sources=["PHOTOGRAPH"], metadata={"SECRET": 1})
-    needles = (b"NEEDLE", b"HAYSTACK", b"PHOTOGRAPH", b"SECRET")
+    needles = (b"NEE?DLE?", b"HAYSTACK", b"PHOTOGRAPH", b"SECRET")
     assert all(any(needle in raw for raw in _files(gallery)) for needle in needles)
     receipt = gallery.erase("HAYSTACK")
     assert (receipt.samples, receipt.complete, receipt.left) == (1, True, ())
@@ -128,13 +128,12 @@ def test_names_are_data(gallery: Gallery) -> None:
     [
         ([np.nan, 0, 0, 1], "finite"),
         ([0, 0, 0, 0], "direction"),
-        ([1e-60, 0, 0, 0], "direction"),
-        ([1e60, 0, 0, 0], "finite"),
+        ([1e-60, 0, 0, 0], "lengths"),
+        ([1e60, 0, 0, 0], "lengths"),
         ([1, 0, 0], "expected 4 dimensions"),
         (["a", "b", "c", "d"], "real numbers"),
     ],
 )
-@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
 def test_what_cannot_be_enrolled_changes_nothing(gallery: Gallery, vector: Any, words: str) -> None:
     with pytest.raises(InputError, match=f"'ada'.*{words}"):
         gallery.enroll("ada", vector)

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recognition.embeddings import as_scores, unit_rows
@@ -34,6 +34,8 @@ def parts_of(vectors: Floats, people: npt.NDArray[np.int64], cuts: list[int]) ->
     return [Part.of(single[a:b], people[a:b]) for a, b in pairwise(borders)]
 
 
+@pytest.mark.usefixtures("bits")
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_it_is_what_looking_at_every_score_finds(data: st.DataObject) -> None:
     random = np.random.default_rng(data.draw(st.integers(0, 2**32)))
@@ -79,12 +81,16 @@ def test_nobody_enrolled_and_nobody_asked_for() -> None:
     assert best_people(parts_of(np.ones((3, 2)), np.arange(3), []), np.empty((0, 2)), 3) == []
 
 
-@pytest.mark.parametrize("few", [0, 1000])
-def test_no_row_of_a_block_scores_more_than_its_bound(
-    few: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(scan, "FEW", few)
+@pytest.fixture(params=[False, True], ids=["floats", "eight bits"])
+def bits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small blocks, and one product or the other whatever is quicker."""
+    monkeypatch.setattr(scan, "FEW", 1000)
     monkeypatch.setattr(scan, "STEP", 64)
+    monkeypatch.setattr(scan, "_pays", lambda *_: request.param)
+
+
+@pytest.mark.usefixtures("bits")
+def test_no_row_of_a_block_scores_more_than_its_bound() -> None:
     random = np.random.default_rng(3)
     for spread in (1.0, 0.01, 30.0):  # one large component leaves the others few bits
         vectors = random.standard_normal((333, 24)) * spread
@@ -97,6 +103,19 @@ def test_no_row_of_a_block_scores_more_than_its_bound(
             rows = exact[block * scan.BLOCK : (block + 1) * scan.BLOCK]
             assert (bounds[block] >= rows.max(axis=0)).all()
             assert (bounds[block] <= rows.max(axis=0) + 0.2).all(), "it says something"
+
+
+def test_a_product_that_is_wrong_or_missing_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    (part,) = parts_of(np.random.default_rng(5).standard_normal((99, 32)), np.arange(99), [])
+    eight = scan._EightBits(part, unit_rows(np.ones((2, 32))))
+    assert eight.right()
+    whole = torch._int_mm
+    monkeypatch.setattr(torch, "_int_mm", lambda a, b: whole(a, b).clamp(-(2**15), 2**15 - 1))
+    assert not eight.right(), "a sum that is cut off"
+    monkeypatch.delattr(torch, "_int_mm")
+    assert not eight.right()
 
 
 def test_a_code_and_its_rest_make_the_vector() -> None:
