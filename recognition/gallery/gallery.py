@@ -1,31 +1,38 @@
 """A gallery: who is enrolled, who somebody is, and who wants to be forgotten."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 from filelock import FileLock, Timeout
 
-from recognition.contract import Contract, require_same
-from recognition.embeddings import require_directions, unit_rows
+from recognition.contract import Contract
+from recognition.embeddings import unit_rows
 from recognition.errors import InputError
+from recognition.gallery.accept import (
+    Enrolment,
+    accept,
+    accept_metadata,
+    accept_rows,
+    nobody,
+    require_top,
+)
 from recognition.gallery.answers import Answer, Candidate, Person, Receipt, Threshold
 from recognition.gallery.cache import Cache, Cached
+from recognition.gallery.interface import Gallery
 from recognition.gallery.store import Sample, Store
 from recognition.search.scan import best_people
 
-SHORTEST, LONGEST = 1e-6, 1e6  # lengths of embeddings
 FLUSHED = 2**15  # rows in memory before they are written to the cache
 LOCK, CACHE = "lock", "cache"
 PATIENCE = 30.0  # seconds to wait for another writer
 
 
-class Gallery:
-    """People by name, each with one or more embeddings of one contract.
+class EmbeddedGallery(Gallery):
+    """A gallery in a folder.
 
     SQLite holds the truth; what is searched is a copy, checked by hash before it is used. Several
     processes may read while one writes; a search sees the last finished change.
@@ -95,46 +102,35 @@ class Gallery:
         """Everybody, by name."""
         return list(self._store.people())
 
-    def __len__(self) -> int:
-        return len(self.people())
+    def samples(self, name: str) -> list[Sample]:
+        """The embeddings of a person as they were enrolled, in that order; none of a stranger."""
+        return self._store.samples(name)
 
-    def enroll(
-        self,
-        name: str,
-        embeddings: npt.ArrayLike,
-        *,
-        sources: Sequence[str] = (),
-        metadata: Mapping[str, Any] | None = None,
-        contract: Contract | None = None,
+    def enroll_many(
+        self, enrolments: Iterable[Enrolment], *, contract: Contract | None = None
     ) -> None:
-        """Add samples (N, D) of a person, new or known, all or none.
-
-        Args:
-            name: any text that is not empty.
-            embeddings: (N, D), or one (D,), of any length.
-            sources: what to call each, such as the photograph.
-            metadata: about the person, for JSON; replaces what it names.
-            contract: of the embeddings, checked against the gallery's where it is given.
+        """Add samples of many people, all or none.
 
         Raises:
-            InputError: a name, a vector or a contract that cannot be taken; nothing is changed.
+            InputError: see `enroll`; nothing is changed.
         """
-        rows = self._rows(embeddings, contract, f"embeddings of {name[:80]!r}")
-        if not name or not _writable(name):
-            raise InputError(f"expected a name in Unicode that is not empty, got {name[:80]!r}")
-        if sources and len(sources) != len(rows):
-            raise InputError(
-                f"expected a source for each of {len(rows)} embeddings of {name[:80]!r}, got "
-                f"{len(sources)}"
-            )
-        samples = [
-            Sample(row, source)
-            for row, source in zip(rows, sources or [""] * len(rows), strict=True)
-        ]
+        people = [accept(one, contract, self.contract, self.folder) for one in enrolments]
         with self._lock_held():
-            self._store.enroll(name, samples, metadata or {})
+            self._store.enroll_all(people)
             self._refresh()
             self._flush()
+
+    def describe(self, name: str, metadata: Mapping[str, Any]) -> None:
+        """Say something about somebody enrolled; it replaces what it names.
+
+        Raises:
+            InputError: nobody has this name, or JSON cannot hold it.
+        """
+        told = accept_metadata(metadata, name)
+        with self._lock_held():
+            if not self._store.samples(name):
+                raise nobody(name)
+            self._store.enroll(name, [], told)
 
     def identify(
         self,
@@ -144,20 +140,9 @@ class Gallery:
         threshold: float | None = None,
         contract: Contract | None = None,
     ) -> list[Answer]:
-        """Who is on each of (N, D) probes: the best person, or unknown.
-
-        Args:
-            embeddings: (N, D), of any length.
-            top: how many candidates to list.
-            threshold: instead of the gallery's.
-            contract: of the probes, checked against the gallery's where it is given.
-
-        Raises:
-            InputError: probes that are no embeddings of this gallery's contract.
-        """
-        if top < 1:
-            raise InputError(f"top: expected at least 1 candidate, got {top}; 5 are usual")
-        rows = self._rows(embeddings, contract, "probes")
+        """Who is on each of (N, D) probes: the best person, or unknown; see `Gallery`."""
+        require_top(top)
+        rows = accept_rows(embeddings, contract, self.contract, "probes", self.folder)
         self._refresh()
         used = self.threshold if threshold is None else Threshold(threshold)
         found = best_people([part.part for part in self._parts], unit_rows(rows), top)
@@ -208,37 +193,6 @@ class Gallery:
     def close(self) -> None:
         """Let go of the files."""
         self._store.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def _rows(
-        self, embeddings: npt.ArrayLike, contract: Contract | None, what: str
-    ) -> npt.NDArray[np.float32]:
-        if contract is not None:
-            require_same(contract, self.contract, names=(what, f"the gallery {self.folder}"))
-        rows = np.atleast_2d(np.asarray(embeddings))
-        require_directions(rows, what=what)
-        if rows.shape[1] != self.contract.dimension:
-            raise InputError(
-                f"{what}: expected {self.contract.dimension} dimensions, as {self.contract} "
-                f"makes them, got {rows.shape[1]}; embed with the gallery's model"
-            )
-        lengths = np.linalg.norm(rows.astype(np.float64), axis=1)
-        if not ((lengths >= SHORTEST) & (lengths <= LONGEST)).all():
-            raise InputError(
-                f"{what}: expected lengths from {SHORTEST:g} to {LONGEST:g}, got "
-                f"{lengths.min():g} to {lengths.max():g}; no model makes such embeddings"
-            )
-        return rows.astype(np.float32)
 
     def _lock_held(self) -> Any:
         try:
@@ -292,11 +246,3 @@ def _merged(parts: Sequence[Cached]) -> Cached:
 
     rows = [part.rows for part in parts]
     return Cached.of(Rows(*(np.concatenate(arrays) for arrays in zip(*rows, strict=True))))
-
-
-def _writable(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

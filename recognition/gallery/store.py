@@ -178,6 +178,23 @@ class Store:
         matrix = np.frombuffer(vectors, "<f4").reshape(len(samples), self.contract.dimension)
         return Rows(np.array(samples, np.int64), np.array(people, np.int64), matrix)
 
+    def samples(self, name: str) -> list[Sample]:
+        """The samples of a person, by number.
+
+        Raises:
+            InputError: one is damaged.
+        """
+        found = self._connection.execute(
+            "SELECT sample, vector, sum, source, digest FROM samples JOIN people USING (person) "
+            "WHERE name = ? ORDER BY sample",
+            (name,),
+        )
+        samples = []
+        for sample, vector, sum_, source, digest in found:
+            self._require_sound(sample, vector, sum_)
+            samples.append(Sample(np.frombuffer(vector, "<f4"), source, digest))
+        return samples
+
     def gone(self, after: int = 0) -> tuple[npt.NDArray[np.int64], int]:
         """The samples removed by changes after `after`, and the number of the last change."""
         found = self._connection.execute(

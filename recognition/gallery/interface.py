@@ -1,0 +1,175 @@
+"""What a gallery is, wherever its people are kept."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy.typing as npt
+
+from recognition.contract import Contract
+from recognition.gallery.accept import Enrolment
+from recognition.gallery.answers import Answer, Person, Receipt, Threshold
+from recognition.gallery.milvus_address import is_milvus
+from recognition.gallery.store import Sample
+
+
+class Gallery(ABC):
+    """People by name, each with one or more embeddings of one contract.
+
+    A folder holds them (`EmbeddedGallery`), or a Milvus server (`MilvusGallery`), by an address
+    `milvus://host:port/name`. Both find the same people in the same order, by the same scores, and
+    decide alike: a score is the product of unit rows in float64, rounded; a person's is that of
+    the best sample; equal scores are listed by name.
+    """
+
+    @classmethod
+    def create(cls, where: Path | str, contract: Contract) -> "Gallery":
+        """A new, empty gallery for embeddings of one contract.
+
+        Args:
+            where: a folder, or `milvus://host:port/name`; see `Address` for the other forms.
+            contract: which embeddings it takes.
+
+        Raises:
+            InputError: something is there already.
+        """
+        return _kind(where).create(where, contract)
+
+    @classmethod
+    def open(cls, where: Path | str) -> "Gallery":
+        """The gallery in a folder, or at `milvus://host:port/name`.
+
+        Raises:
+            InputError: there is none, or it cannot be read.
+        """
+        return _kind(where).open(where)
+
+    @property
+    @abstractmethod
+    def contract(self) -> Contract:
+        """Which embeddings can be enrolled and searched for."""
+
+    @property
+    @abstractmethod
+    def threshold(self) -> Threshold | None:
+        """From which score on a name is given; None until it is set."""
+
+    @abstractmethod
+    def set_threshold(self, threshold: Threshold) -> None:
+        """Decide by this threshold from now on."""
+
+    @abstractmethod
+    def people(self) -> list[Person]:
+        """Everybody, by name."""
+
+    @abstractmethod
+    def samples(self, name: str) -> list[Sample]:
+        """The embeddings of a person as they were enrolled, in that order; none of a stranger."""
+
+    def __len__(self) -> int:
+        return len(self.people())
+
+    def enroll(
+        self,
+        name: str,
+        embeddings: npt.ArrayLike,
+        *,
+        sources: Sequence[str] = (),
+        metadata: Mapping[str, Any] | None = None,
+        contract: Contract | None = None,
+    ) -> None:
+        """Add samples (N, D) of a person, new or known, all or none.
+
+        Args:
+            name: any text that is not empty.
+            embeddings: (N, D), or one (D,), of any length.
+            sources: what to call each, such as the photograph.
+            metadata: about the person, for JSON; replaces what it names.
+            contract: of the embeddings, checked against the gallery's where it is given.
+
+        Raises:
+            InputError: a name, a vector or a contract that cannot be taken; nothing is changed.
+        """
+        self.enroll_many([Enrolment(name, embeddings, sources, (), metadata)], contract=contract)
+
+    @abstractmethod
+    def enroll_many(
+        self, enrolments: Iterable[Enrolment], *, contract: Contract | None = None
+    ) -> None:
+        """Add samples of many people at once; all of them are looked at before any is added.
+
+        Raises:
+            InputError: see `enroll`; nothing is changed.
+        """
+
+    @abstractmethod
+    def describe(self, name: str, metadata: Mapping[str, Any]) -> None:
+        """Say something about somebody enrolled; it replaces what it names.
+
+        Raises:
+            InputError: nobody has this name, or JSON cannot hold it.
+        """
+
+    @abstractmethod
+    def identify(
+        self,
+        embeddings: npt.ArrayLike,
+        *,
+        top: int = 5,
+        threshold: float | None = None,
+        contract: Contract | None = None,
+    ) -> list[Answer]:
+        """Who is on each of (N, D) probes: the best person, or unknown.
+
+        Args:
+            embeddings: (N, D), of any length.
+            top: how many candidates to list.
+            threshold: instead of the gallery's.
+            contract: of the probes, checked against the gallery's where it is given.
+
+        Raises:
+            InputError: probes that are no embeddings of this gallery's contract.
+        """
+
+    @abstractmethod
+    def remove(self, name: str) -> int:
+        """Take a person out of the gallery; how many samples there were.
+
+        Raises:
+            InputError: nobody has this name.
+        """
+
+    @abstractmethod
+    def erase(self, name: str) -> Receipt:
+        """Forget a person: leave no byte of theirs, or say in the receipt what is left.
+
+        Raises:
+            InputError: nobody has this name.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of files and connections; what was changed is safe already."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _kind(where: Path | str) -> type[Gallery]:
+    if is_milvus(where):
+        from recognition.gallery.milvus import MilvusGallery
+
+        return MilvusGallery
+    from recognition.gallery.gallery import EmbeddedGallery
+
+    return EmbeddedGallery

@@ -1,0 +1,262 @@
+"""A gallery on a Milvus server, for more people than one machine searches well."""
+
+import hashlib
+import secrets
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from recognition.contract import Contract
+from recognition.embeddings import unit_rows
+from recognition.errors import InputError
+from recognition.gallery.accept import (
+    Accepted,
+    Enrolment,
+    accept,
+    accept_metadata,
+    accept_rows,
+    nobody,
+    require_top,
+)
+from recognition.gallery.answers import Answer, Candidate, Person, Receipt, Threshold
+from recognition.gallery.interface import Gallery
+from recognition.gallery.milvus_address import Address
+from recognition.gallery.milvus_collections import Collections, Row, SampleRow, require_fits
+from recognition.gallery.milvus_search import best_people
+from recognition.gallery.store import Sample
+
+FORMAT = "1"
+KEPT = (
+    "Milvus deletes by a note, and rewrites segments, drops the old ones (hours later, by "
+    "dataCoord.gc) and empties its log when it likes; that no byte is left cannot be seen from "
+    "here: export to a new gallery and drop this one where that matters"
+)
+
+
+class MilvusGallery(Gallery):
+    """A gallery in three collections of a Milvus server, or of a file of milvus-lite.
+
+    Every read waits for what was written before it, so whoever asks sees enrolments and removals
+    that were finished. Several clients may write: an enrolment of a person adds to theirs, the
+    order of two is that of their clients' clocks, and the last threshold set counts.
+
+    Milvus has no transactions. Each enrolment of a person is there as a whole or not at all, but a
+    crash in the middle of `enroll_many` or `remove` of many samples may leave some people enrolled
+    and some not, and samples that nobody can see, until the person is erased. Erasing or removing
+    a person while another client enrols the same is for the clients to avoid.
+    """
+
+    def __init__(self, collections: Collections, contract: Contract) -> None:
+        self.address = collections.address
+        self._collections = collections
+        self._contract = contract
+
+    @classmethod
+    def create(cls, where: Path | str, contract: Contract) -> Self:
+        """A new, empty gallery for embeddings of one contract.
+
+        Raises:
+            InputError: there is one of this name already, or the server does not answer.
+        """
+        address = Address.parse(where)
+        about = {
+            "format": FORMAT,
+            "contract": contract.to_json(),
+            "created": _now(),
+            "index": address.kind,
+        }
+        for key, value in about.items():
+            require_fits(value, f"the {key}")
+        collections = Collections.connect(address)
+        try:
+            collections.create(contract.dimension, about)
+        except BaseException:
+            collections.close()
+            raise
+        return cls(collections, contract)
+
+    @classmethod
+    def open(cls, where: Path | str) -> Self:
+        """The gallery of a name on a server.
+
+        Raises:
+            InputError: there is none, or the server does not answer.
+        """
+        collections = Collections.connect(Address.parse(where))
+        try:
+            about = collections.open()
+            if about.get("format") != FORMAT:
+                raise InputError(
+                    f"expected a gallery of format {FORMAT} at {collections.address}, got "
+                    f"{about.get('format')!r}; a newer release of this package wrote it"
+                )
+            return cls(collections, Contract.from_json(about["contract"]))
+        except BaseException:
+            collections.close()
+            raise
+
+    @property
+    def contract(self) -> Contract:
+        """Which embeddings can be enrolled and searched for."""
+        return self._contract
+
+    @property
+    def threshold(self) -> Threshold | None:
+        """From which score on a name is given; None until it is set."""
+        said = self._collections.about("threshold").get("threshold")
+        return None if said is None else Threshold.from_json(said)
+
+    def set_threshold(self, threshold: Threshold) -> None:
+        """Decide by this threshold from now on."""
+        self._collections.put({"threshold": threshold.to_json()})
+
+    def people(self) -> list[Person]:
+        """Everybody, by name."""
+        people: dict[str, Person] = {}
+        for row in self._collections.enrolments():
+            before = people.get(row.name, Person(row.name, 0, {}, row.enrolled))
+            people[row.name] = Person(
+                row.name,
+                before.samples + row.size,
+                {**before.metadata, **row.metadata},
+                before.enrolled,
+            )
+        return sorted(people.values(), key=lambda person: person.name.encode())
+
+    def samples(self, name: str) -> list[Sample]:
+        """The embeddings of a person as they were enrolled, in that order; none of a stranger."""
+        keys = [key for row in self._rows(name) for key in row.samples]
+        found = self._collections.read(keys, "vector", "source", "digest")
+        return [
+            Sample(np.array(vector, np.float32), source, digest)
+            for vector, source, digest in (found[key] for key in keys if key in found)
+        ]
+
+    def enroll_many(
+        self, enrolments: Iterable[Enrolment], *, contract: Contract | None = None
+    ) -> None:
+        """Add samples of many people at once; all of them are looked at before any is added.
+
+        Raises:
+            InputError: see `enroll`, and what a text field of Milvus cannot hold; nothing is
+                changed.
+        """
+        people = [accept(one, contract, self.contract, self.address) for one in enrolments]
+        for person in people:
+            require_fits(person.name, f"the name {person.name[:80]!r}")
+            require_fits(person.metadata, f"the metadata of {person.name[:80]!r}")
+            for sample in person.samples:
+                require_fits(sample.source, f"a source of {person.name[:80]!r}")
+                require_fits(sample.digest, f"a digest of {person.name[:80]!r}")
+        now = _now()
+        rows = [
+            Row(_new_key(), _key_of(one.name), one.name, one.metadata, now, len(one.samples))
+            for one in people
+        ]
+        self._collections.add(_written(people, rows))
+        self._collections.finish(rows)
+
+    def describe(self, name: str, metadata: Mapping[str, Any]) -> None:
+        """Say something about somebody enrolled; it replaces what it names.
+
+        Raises:
+            InputError: nobody has this name, or JSON or a text field of Milvus cannot hold it.
+        """
+        told = accept_metadata(metadata, name)
+        require_fits(told, f"the metadata of {name[:80]!r}")
+        if not self._rows(name):
+            raise nobody(name)
+        self._collections.finish([Row(_new_key(), _key_of(name), name, told, _now(), 0)])
+
+    def identify(
+        self,
+        embeddings: npt.ArrayLike,
+        *,
+        top: int = 5,
+        threshold: float | None = None,
+        contract: Contract | None = None,
+    ) -> list[Answer]:
+        """Who is on each of (N, D) probes: the best person, or unknown; see `Gallery`.
+
+        With the index `hnsw` or `ivf` somebody enrolled may be missed; who is found has the exact
+        score.
+        """
+        require_top(top)
+        rows = accept_rows(embeddings, contract, self.contract, "probes", self.address)
+        used = self.threshold if threshold is None else Threshold(threshold)
+        found = best_people(self._collections, unit_rows(rows), top)
+        samples = sorted({one.sample for people in found for one in people})
+        sources = self._collections.read(samples, "source")
+        return [
+            Answer.of(
+                tuple(
+                    Candidate(one.name, one.score, *sources.get(one.sample, ("",)))
+                    for one in people
+                ),
+                used,
+            )
+            for people in found
+        ]
+
+    def remove(self, name: str) -> int:
+        """Take a person out of the gallery; how many samples there were.
+
+        Raises:
+            InputError: nobody has this name.
+        """
+        rows = self._rows(name)
+        if not rows:
+            raise nobody(name)
+        self._collections.delete(rows)
+        return sum(row.size for row in rows)
+
+    def erase(self, name: str) -> Receipt:
+        """Forget a person, as far as Milvus does; the receipt says what cannot be shown.
+
+        Raises:
+            InputError: nobody has this name.
+        """
+        count = self.remove(name)
+        self._collections.purge(_key_of(name))
+        return Receipt(name, count, False, (KEPT,), datetime.now(UTC).isoformat())
+
+    def close(self) -> None:
+        """Let go of the connection; what was changed is safe already."""
+        self._collections.close()
+
+    def _rows(self, name: str) -> list[Row]:
+        return self._collections.enrolments_of(_key_of(name))
+
+
+def _written(people: Sequence[Accepted], rows: Sequence[Row]) -> list[SampleRow]:
+    return [
+        SampleRow(key, row.person, sample.source, sample.digest, sample.vector)
+        for person, row in zip(people, rows, strict=True)
+        for key, sample in zip(row.samples, person.samples, strict=True)
+    ]
+
+
+def _key_of(name: str) -> str:
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+_last = 0
+_counting = threading.Lock()
+
+
+def _new_key() -> str:
+    """Keys of one process are in the order in which they were made, those of two by the clock."""
+    global _last
+    with _counting:
+        _last = max(_last + 1, time.time_ns())
+        return f"{_last:016x}-{secrets.token_hex(8)}"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
