@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 from typing import Literal, NamedTuple, Self, get_args
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from recognition.errors import InputError
 
@@ -42,7 +42,7 @@ class Address(NamedTuple):
         """The address as it is written, without an index."""
         database = f"?database={self.database}" if self.database else ""
         if self.local:
-            return f"{PLAIN}://{Path(self.server).as_posix()}/{self.name}{database}"
+            return f"{PLAIN}://{quote(self.server)}/{self.name}{database}"
         scheme, _, host = self.server.partition("://")
         return f"{ENCRYPTED if scheme == 'https' else PLAIN}://{host}/{self.name}{database}"
 
@@ -61,8 +61,8 @@ class Address(NamedTuple):
         try:
             parts = urlsplit(str(where))
             host, port = parts.hostname, parts.port
-        except ValueError as error:
-            raise _refused("an address that can be read", str(error)) from None
+        except ValueError:  # its message may hold a password
+            raise _refused("an address", "a text that is none") from None
         wishes = dict(parse_qsl(parts.query, keep_blank_values=True))
         if parts.username is not None or parts.password is not None:
             raise InputError(
@@ -81,7 +81,7 @@ class Address(NamedTuple):
         if kind not in get_args(IndexKind) or (database and not NAME.fullmatch(database)) or wishes:
             raise _refused(
                 f"nothing but index={'|'.join(get_args(IndexKind))} and database=NAME after the ?",
-                repr(parts.query[:80]),
+                f"{', '.join(map(repr, {**wishes, 'index': kind}))[:80]}",
             )
         if host is None:
             return cls(_file(folder), name, kind, database)  # type: ignore[arg-type]
@@ -94,13 +94,14 @@ class Address(NamedTuple):
 
 def is_milvus(where: Path | str) -> bool:
     """Whether this names a gallery on Milvus, not a folder."""
-    return isinstance(where, str) and where.split("://")[0] in (PLAIN, ENCRYPTED)
+    return isinstance(where, str) and where.startswith((f"{PLAIN}://", f"{ENCRYPTED}://"))
 
 
 def _file(path: str) -> str:
-    if not path.endswith(".db"):
+    whole = "" if "\0" in path else str(Path(path).resolve())
+    if not whole.endswith(".db"):  # by which pymilvus knows it
         raise _refused("a file that ends in .db before the gallery's name", repr(path[:80]))
-    return path
+    return whole
 
 
 def _refused(expected: str, came: str) -> InputError:

@@ -24,7 +24,6 @@ from recognition.gallery.milvus_address import Address
 from recognition.gallery.milvus_search import Proposals, Singles
 
 SAMPLES, ENROLMENTS, ABOUT = "samples", "enrolments", "about"
-MARK = "recognition gallery"  # the description of a collection of ours
 TEXT = 65_535  # bytes in a text field of Milvus, the most there can be
 KEY = 64
 STRONG = "Strong"  # a search sees everything that was written before it was asked
@@ -83,6 +82,13 @@ class Collections:
         Raises:
             InputError: pymilvus is missing, or the server does not answer.
         """
+        try:
+            import pymilvus  # noqa: F401
+        except ImportError:
+            raise InputError(
+                f"{address} needs pymilvus; install it with "
+                "pip install 'margin-recognition[milvus]'"
+            ) from None
         with _speaking(address):
             return cls(address, _client(address))
 
@@ -266,21 +272,31 @@ class Collections:
         return bool(self.about("contract"))
 
     def _clear(self, kind: str) -> None:
-        """Drop what a gallery that was never finished left."""
+        """Drop what a gallery that was never finished left, which holds nobody."""
         name = self._named(kind)
         if not self._client.has_collection(name):
             return
-        if self._client.describe_collection(name).get("description") != MARK:
+        fields = {field["name"] for field in self._client.describe_collection(name)["fields"]}
+        if fields != {"key", *_FIELDS_OF[kind]} or self._rows_in(name):
             raise InputError(
                 f"{self.address}: the collection {name} is something else's; give the gallery "
                 "another name"
             )
         self._client.drop_collection(name)
 
+    def _rows_in(self, name: str) -> bool:
+        if not self._client.list_indexes(name):  # nothing was written: that comes after indexing
+            return False
+        self._client.load_collection(name)
+        found = self._client.query(
+            name, filter='key != ""', limit=1, output_fields=["key"], consistency_level=STRONG
+        )
+        return bool(found)
+
     def _make(self, kind: str, dimension: int) -> None:
         from pymilvus import DataType
 
-        schema = self._client.create_schema(enable_dynamic_field=False, description=MARK)
+        schema = self._client.create_schema(enable_dynamic_field=False)
         schema.add_field("key", DataType.VARCHAR, max_length=KEY, is_primary=True)
         for field, length in _TEXTS[kind].items():
             schema.add_field(field, DataType.VARCHAR, max_length=length)
@@ -353,6 +369,13 @@ _TEXTS = {
 }
 
 
+_FIELDS_OF = {
+    SAMPLES: {*_TEXTS[SAMPLES], "vector"},
+    ENROLMENTS: {*_TEXTS[ENROLMENTS], "size", "none"},
+    ABOUT: {*_TEXTS[ABOUT], "none"},
+}
+
+
 def require_fits(value: object, what: str) -> None:
     """Refuse what a text field of Milvus cannot hold.
 
@@ -399,13 +422,9 @@ def _in_calls(rows: Sequence[dict[str, Any]], size: Any) -> Iterator[list[dict[s
 @contextmanager
 def _speaking(address: Address) -> Iterator[None]:
     """What goes wrong on the way, in one sentence; never what was sent."""
-    try:
-        import grpc
-        from pymilvus.exceptions import MilvusException
-    except ImportError:
-        raise InputError(
-            f"{address} needs pymilvus; install it with pip install 'margin-recognition[milvus]'"
-        ) from None
+    import grpc
+    from pymilvus.exceptions import MilvusException
+
     try:
         yield
     except (MilvusException, grpc.RpcError) as error:
