@@ -5,6 +5,7 @@ import secrets
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -189,8 +190,11 @@ class MilvusGallery(Gallery):
         """
         require_top(top)
         rows = accept_rows(embeddings, contract, self.contract, "probes", self.address)
-        used = self.threshold if threshold is None else Threshold(threshold)
-        found = best_people(self._collections, unit_rows(rows), top)
+        given = None if threshold is None else Threshold(threshold)
+        with ThreadPoolExecutor(1) as meanwhile:  # both wait for Milvus
+            own = meanwhile.submit(lambda: self.threshold if given is None else given)
+            found = best_people(self._collections, unit_rows(rows), top)
+            used = own.result()
         samples = sorted({one.sample for people in found for one in people})
         sources = self._collections.read(samples, "source")
         return [

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import count
 from typing import Any
 
 import numpy as np
@@ -243,15 +242,11 @@ def test_it_is_made_where_there_is_nothing_and_opened_where_there_is(place: Any)
         assert len(gallery) == 1
 
 
-_numbers = count()
-
-
 @pytest.fixture
-def pair(tmp_path: Any, milvus_file: Any) -> Iterator[tuple[Gallery, Gallery]]:
-    name = f"pair{next(_numbers)}"
+def pair(tmp_path: Any, on_milvus: Any) -> Iterator[tuple[Gallery, Gallery]]:
     with (
         Gallery.create(tmp_path / "people.gallery", CONTRACT) as one,
-        Gallery.create(f"milvus://{milvus_file}/{name}", CONTRACT) as other,
+        Gallery.create(on_milvus(), CONTRACT) as other,
     ):
         yield one, other
 

@@ -6,7 +6,6 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,11 @@ from recognition.gallery.interface import Gallery
 from recognition.gallery.milvus import MilvusGallery
 
 CONTRACT = Contract("test", "ab" * 32, 4, Preprocessing())
-_numbers = count()
 
 
 @pytest.fixture
-def where(milvus_file: Path) -> str:
-    return f"milvus://{milvus_file}/m{next(_numbers)}"
+def where(on_milvus: Any) -> str:
+    return str(on_milvus())
 
 
 @pytest.fixture
@@ -152,11 +150,10 @@ def test_people_whose_gallery_lost_its_description_are_left_alone(
 
 def test_what_is_not_ours_is_left_alone(where: str, gallery: MilvusGallery) -> None:
     client = gallery._collections._client
-    name = f"other{next(_numbers)}"
-    client.create_collection(f"{name}_samples", 4)
+    client.create_collection(f"{gallery.address.name}_other_samples", 4)
     with pytest.raises(InputError, match="something else's"):
-        Gallery.create(where.rpartition("/")[0] + f"/{name}", CONTRACT)
-    assert client.has_collection(f"{name}_samples")
+        Gallery.create(f"{where}_other", CONTRACT)
+    assert client.has_collection(f"{gallery.address.name}_other_samples")
 
 
 def test_a_newer_format_is_not_opened(where: str, gallery: MilvusGallery) -> None:
@@ -166,9 +163,9 @@ def test_a_newer_format_is_not_opened(where: str, gallery: MilvusGallery) -> Non
 
 
 def test_two_galleries_of_a_server_know_nothing_of_each_other(
-    gallery: MilvusGallery, milvus_file: Path
+    gallery: MilvusGallery, on_milvus: Any
 ) -> None:
-    with Gallery.create(f"milvus://{milvus_file}/m{next(_numbers)}", CONTRACT) as other:
+    with Gallery.create(on_milvus(), CONTRACT) as other:
         gallery.enroll("ada", [1, 0, 0, 0])
         other.enroll("bob", [1, 0, 0, 0])
         other.set_threshold(Threshold(0.5))
@@ -212,13 +209,13 @@ def test_names_are_in_no_filter(gallery: MilvusGallery, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("kind", ["hnsw", "ivf"])
-def test_other_indexes_find_who_is_there(milvus_file: Path, kind: str) -> None:
+def test_other_indexes_find_who_is_there(on_milvus: Any, kind: str) -> None:
     """Both may miss people among many; of a few they find everybody, and the gallery knows its own."""
-    where = f"milvus://{milvus_file}/m{next(_numbers)}"
+    where = on_milvus()
     rng = np.random.default_rng(1)
     with Gallery.create(f"{where}?index={kind}", CONTRACT) as gallery:
         gallery.enroll_many([Enrolment(f"{n:02}", rng.normal(size=4)) for n in range(50)])
-        with Gallery.open(where) as again, Gallery.create(f"{where}_flat", CONTRACT) as flat:
+        with Gallery.open(where) as again, Gallery.create(on_milvus(), CONTRACT) as flat:
             for person in gallery.people():
                 flat.enroll(person.name, [one.vector for one in gallery.samples(person.name)])
             probes = rng.normal(size=(5, 4))
