@@ -15,26 +15,8 @@ from recognition.gallery.store import Sample, Singles
 SHORTEST, LONGEST = 1e-6, 1e6  # lengths of embeddings
 
 
-class Enrolment(NamedTuple):
-    """Samples of a person, to be enrolled together.
-
-    Attributes:
-        name: any text that is not empty.
-        embeddings: (N, D), or one (D,), of any length.
-        sources: what to call each; none, or one a sample.
-        digests: sha256 of the photograph of each; none, or one a sample.
-        metadata: about the person, for JSON; replaces what it names.
-    """
-
-    name: str
-    embeddings: npt.ArrayLike
-    sources: Sequence[str] = ()
-    digests: Sequence[str] = ()
-    metadata: Mapping[str, Any] | None = None
-
-
 class Accepted(NamedTuple):
-    """An enrolment that was looked at."""
+    """Samples of a person that were looked at, to be enrolled together."""
 
     name: str
     samples: list[Sample]
@@ -42,34 +24,76 @@ class Accepted(NamedTuple):
 
 
 def accept(
-    enrolment: Enrolment, given: Contract | None, contract: Contract, where: object
+    name: str,
+    rows: Singles,
+    sources: Sequence[str] = (),
+    digests: Sequence[str] = (),
+    metadata: Mapping[str, Any] | None = None,
 ) -> Accepted:
-    """The samples of an enrolment, as they are kept.
-
-    Args:
-        enrolment: what came.
-        given: the contract of its embeddings, where it is known.
-        contract: that of the gallery.
-        where: the gallery, for messages.
+    """Rows (N, D) of `accept_rows`, with what is said of them, as samples of a person.
 
     Raises:
-        InputError: a name, a vector, a contract or something said that cannot be taken.
+        InputError: a name or something said that cannot be taken.
     """
-    name, embeddings, sources, digests, metadata = enrolment
-    rows = accept_rows(embeddings, given, contract, f"embeddings of {name[:80]!r}", where)
-    if not name or not _writable(name):
-        raise InputError(f"expected a name in Unicode that is not empty, got {name[:80]!r}")
+    if not _writable(name) or not name:
+        raise InputError(f"expected a name in Unicode that is not empty, got {str(name)[:80]!r}")
     for what, words in (("source", sources), ("digest", digests)):
-        if words and len(words) != len(rows):
+        if len(words) and len(words) != len(rows):
             raise InputError(
                 f"expected a {what} for each of {len(rows)} embeddings of {name[:80]!r}, got "
-                f"{len(words)}"
+                f"{len(words)}; name as many"
             )
-        if not all(_writable(word) for word in words):
-            raise InputError(f"expected every {what} of {name[:80]!r} as text in Unicode")
+        if not all(map(_writable, words)):
+            raise InputError(
+                f"expected every {what} of {name[:80]!r} as text in Unicode, got something else; "
+                "spell out what is no UTF-8"
+            )
     empty = [""] * len(rows)
     samples = [Sample(*one) for one in zip(rows, sources or empty, digests or empty, strict=True)]
     return Accepted(name, samples, accept_metadata(metadata or {}, name))
+
+
+def accept_people(
+    rows: Singles,
+    names: Sequence[str],
+    sources: Sequence[str] = (),
+    digests: Sequence[str] = (),
+    metadata: Mapping[str, Mapping[str, Any]] | None = None,
+) -> list[Accepted]:
+    """Rows (N, D) of `accept_rows` as samples of people, in the order in which these first come.
+
+    Raises:
+        InputError: names or something said that cannot be taken, or is not as many.
+    """
+    for what, words in (
+        ("name", names),
+        ("source", sources or names),
+        ("digest", digests or names),
+    ):
+        if len(words) != len(rows):
+            raise InputError(
+                f"expected a {what} for each of {len(rows)} embeddings, got {len(words)}; name as "
+                "many"
+            )
+    places: dict[str, list[int]] = {}
+    for at, name in enumerate(names):
+        places.setdefault(str(name), []).append(at)
+    said = metadata or {}
+    if others := set(said) - set(places):
+        raise InputError(
+            "expected metadata of people whose embeddings come with it, got some of "
+            f"{min(others)[:80]!r}; describe says something about who is enrolled"
+        )
+    return [
+        accept(
+            name,
+            rows[own],
+            [sources[at] for at in own] if len(sources) else (),
+            [digests[at] for at in own] if len(digests) else (),
+            said.get(name),
+        )
+        for name, own in places.items()
+    ]
 
 
 def accept_rows(
@@ -86,7 +110,13 @@ def accept_rows(
     """
     if given is not None:
         require_same(given, contract, names=(what, f"the gallery {where}"))
-    rows = np.atleast_2d(np.asarray(embeddings))
+    try:
+        rows = np.atleast_2d(np.asarray(embeddings))
+    except ValueError as error:  # lists of different lengths
+        raise InputError(
+            f"{what}: expected as many numbers of each, got another number of some ({error}); pass "
+            "shape (pictures, dimensions)"
+        ) from None
     require_directions(rows, what=what)
     if rows.shape[1] != contract.dimension:
         raise InputError(

@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from recognition.contract import require_same
+import numpy as np
+
+from recognition.contract import Contract, require_same
 from recognition.errors import InputError
-from recognition.gallery.accept import Enrolment
 from recognition.gallery.answers import Person
 from recognition.gallery.interface import Gallery
 from recognition.gallery.store import Sample
@@ -51,23 +52,48 @@ def export_gallery(source: Gallery, target: Path | str, watch: Watch = unwatched
         there = {person.name: person for person in copy.people()}
         people = source.people()
         added = samples = 0
-        waiting: list[Enrolment] = []
+        waiting = _Waiting()
         with watch("copying people", len(people)) as advance:
             for done, person in enumerate(people, 1):
-                new = _missing(source, copy, person, there.get(person.name))
-                if new.sources:
-                    waiting.append(new)
-                elif new.metadata:
-                    copy.describe(person.name, new.metadata)
-                added += bool(new.sources or new.metadata)
-                samples += len(new.sources)
-                if done == len(people) or sum(len(one.sources) for one in waiting) >= AT_ONCE:
-                    copy.enroll_many(waiting, contract=source.contract)
-                    waiting = []
+                new, told = _missing(source, copy, person, there.get(person.name))
+                if new:
+                    waiting.add(person.name, new, told)
+                elif told:
+                    copy.describe(person.name, told)
+                added += bool(new or told)
+                samples += len(new)
+                if len(waiting.samples) >= AT_ONCE or done == len(people):
+                    waiting.enroll(copy, source.contract)
+                    waiting = _Waiting()
                     advance(done)
         if source.threshold is not None and source.threshold != copy.threshold:
             copy.set_threshold(source.threshold)
     return Exported(added, samples, len(people) - added)
+
+
+class _Waiting:
+    """Samples that are to be enrolled together."""
+
+    def __init__(self) -> None:
+        self.samples: list[Sample] = []
+        self.names: list[str] = []
+        self.metadata: dict[str, dict[str, Any]] = {}
+
+    def add(self, name: str, samples: Sequence[Sample], metadata: dict[str, Any]) -> None:
+        self.samples += samples
+        self.names += [name] * len(samples)
+        self.metadata[name] = metadata
+
+    def enroll(self, gallery: Gallery, contract: Contract) -> None:
+        if self.samples:
+            gallery.enroll_many(
+                np.stack([sample.vector for sample in self.samples]),
+                self.names,
+                sources=[sample.source for sample in self.samples],
+                digests=[sample.digest for sample in self.samples],
+                metadata=self.metadata,
+                contract=contract,
+            )
 
 
 def _opened(target: Path | str, source: Gallery) -> Gallery:
@@ -77,20 +103,16 @@ def _opened(target: Path | str, source: Gallery) -> Gallery:
         return Gallery.open(target)  # or what is wrong with it
 
 
-def _missing(source: Gallery, copy: Gallery, person: Person, there: Person | None) -> Enrolment:
-    """What the copy does not have of a person."""
+def _missing(
+    source: Gallery, copy: Gallery, person: Person, there: Person | None
+) -> tuple[list[Sample], dict[str, Any]]:
+    """The samples that the copy does not have of a person, and what is not said there."""
     samples, told = source.samples(person.name), dict(person.metadata)
     if there is not None:
         samples = _without(samples, copy.samples(person.name))
         nothing = object()
         told = {k: v for k, v in told.items() if there.metadata.get(k, nothing) != v}
-    return Enrolment(
-        person.name,
-        [sample.vector for sample in samples],
-        [sample.source for sample in samples],
-        [sample.digest for sample in samples],
-        told,
-    )
+    return samples, told
 
 
 def _without(samples: Sequence[Sample], others: Sequence[Sample]) -> list[Sample]:

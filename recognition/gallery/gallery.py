@@ -1,6 +1,6 @@
 """A gallery: who is enrolled, who somebody is, and who wants to be forgotten."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -13,9 +13,9 @@ from recognition.contract import Contract
 from recognition.embeddings import unit_rows
 from recognition.errors import InputError
 from recognition.gallery.accept import (
-    Enrolment,
     accept,
     accept_metadata,
+    accept_people,
     accept_rows,
     nobody,
     require_top,
@@ -24,6 +24,7 @@ from recognition.gallery.answers import Answer, Candidate, Person, Receipt, Thre
 from recognition.gallery.cache import Cache, Cached
 from recognition.gallery.interface import Gallery
 from recognition.gallery.store import Sample, Store
+from recognition.progress import Watch, unwatched
 from recognition.search.scan import best_people
 
 FLUSHED = 2**15  # rows in memory before they are written to the cache
@@ -103,22 +104,62 @@ class EmbeddedGallery(Gallery):
         return list(self._store.people())
 
     def samples(self, name: str) -> list[Sample]:
-        """The embeddings of a person as they were enrolled, in that order; none of a stranger."""
-        return self._store.samples(name)
+        """The embeddings of a person as they were enrolled, in that order."""
+        found = self._store.samples(name)
+        if not found:
+            raise nobody(name)
+        return found
+
+    def known(self) -> list[tuple[str, str, str]]:
+        """Name, source and digest of every sample whose digest is known."""
+        return self._store.known()
+
+    def enroll(
+        self,
+        name: str,
+        embeddings: npt.ArrayLike,
+        *,
+        sources: Sequence[str] = (),
+        digests: Sequence[str] = (),
+        replacing: Sequence[str] = (),
+        metadata: Mapping[str, Any] | None = None,
+        contract: Contract | None = None,
+    ) -> None:
+        """Add samples (N, D) of a person, new or known, all or none; see `Gallery`."""
+        what = f"embeddings of {str(name)[:80]!r}"
+        rows = accept_rows(embeddings, contract, self.contract, what, self.folder)
+        person = accept(name, rows, sources, digests, metadata)
+        with self._lock_held():
+            self._store.enroll(*person, replacing)
+            self._refresh()
+            self._flush()
 
     def enroll_many(
-        self, enrolments: Iterable[Enrolment], *, contract: Contract | None = None
+        self,
+        embeddings: npt.ArrayLike,
+        names: Sequence[str],
+        *,
+        sources: Sequence[str] = (),
+        digests: Sequence[str] = (),
+        metadata: Mapping[str, Mapping[str, Any]] | None = None,
+        contract: Contract | None = None,
+        watch: Watch = unwatched,
     ) -> None:
-        """Add samples of many people, all or none.
-
-        Raises:
-            InputError: see `enroll`; nothing is changed.
-        """
-        people = [accept(one, contract, self.contract, self.folder) for one in enrolments]
-        with self._lock_held():
+        """Add samples (N, D) of many people, all or none; see `Gallery`."""
+        rows = accept_rows(embeddings, contract, self.contract, "embeddings", self.folder)
+        people = accept_people(rows, names, sources, digests, metadata)
+        with self._lock_held(), watch("enrolling", len(rows)) as advance:
             self._store.enroll_all(people)
             self._refresh()
             self._flush()
+            advance(len(rows))
+
+    def discard(self, name: str, digests: Sequence[str]) -> int:
+        """Take some samples of a person out, by their digests; how many there were."""
+        with self._lock_held():
+            count = self._store.discard(name, digests)
+            self._refresh()
+        return count
 
     def describe(self, name: str, metadata: Mapping[str, Any]) -> None:
         """Say something about somebody enrolled; it replaces what it names.

@@ -1,7 +1,7 @@
 """What a gallery is, wherever its people are kept."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -9,10 +9,10 @@ from typing import Any, Self
 import numpy.typing as npt
 
 from recognition.contract import Contract
-from recognition.gallery.accept import Enrolment
 from recognition.gallery.answers import Answer, Person, Receipt, Threshold
 from recognition.gallery.milvus_address import is_milvus
 from recognition.gallery.store import Sample
+from recognition.progress import Watch, unwatched
 
 
 class Gallery(ABC):
@@ -66,17 +66,28 @@ class Gallery(ABC):
 
     @abstractmethod
     def samples(self, name: str) -> list[Sample]:
-        """The embeddings of a person as they were enrolled, in that order; none of a stranger."""
+        """The embeddings of a person as they were enrolled, in that order.
+
+        Raises:
+            InputError: nobody has this name.
+        """
+
+    @abstractmethod
+    def known(self) -> list[tuple[str, str, str]]:
+        """Name, source and digest of every sample whose digest is known."""
 
     def __len__(self) -> int:
         return len(self.people())
 
+    @abstractmethod
     def enroll(
         self,
         name: str,
         embeddings: npt.ArrayLike,
         *,
         sources: Sequence[str] = (),
+        digests: Sequence[str] = (),
+        replacing: Sequence[str] = (),
         metadata: Mapping[str, Any] | None = None,
         contract: Contract | None = None,
     ) -> None:
@@ -86,22 +97,52 @@ class Gallery(ABC):
             name: any text that is not empty.
             embeddings: (N, D), or one (D,), of any length.
             sources: what to call each, such as the photograph.
+            digests: sha256 of what each was made from, by which it is known again.
+            replacing: digests of samples of this person that these take the place of.
             metadata: about the person, for JSON; replaces what it names.
             contract: of the embeddings, checked against the gallery's where it is given.
 
         Raises:
             InputError: a name, a vector or a contract that cannot be taken; nothing is changed.
         """
-        self.enroll_many([Enrolment(name, embeddings, sources, (), metadata)], contract=contract)
 
     @abstractmethod
     def enroll_many(
-        self, enrolments: Iterable[Enrolment], *, contract: Contract | None = None
+        self,
+        embeddings: npt.ArrayLike,
+        names: Sequence[str],
+        *,
+        sources: Sequence[str] = (),
+        digests: Sequence[str] = (),
+        metadata: Mapping[str, Mapping[str, Any]] | None = None,
+        contract: Contract | None = None,
+        watch: Watch = unwatched,
     ) -> None:
-        """Add samples of many people at once; all of them are looked at before any is added.
+        """Add samples (N, D) of many people, each with the name of its person.
+
+        Everything is checked before anything is changed.
+
+        Args:
+            embeddings: (N, D), of any length.
+            names: (N,) of the person of each, any text that is not empty.
+            sources: what to call each, such as the photograph.
+            digests: sha256 of what each was made from.
+            metadata: about people, by name.
+            contract: of the embeddings, checked against the gallery's where it is given.
+            watch: told how many samples are enrolled.
 
         Raises:
-            InputError: see `enroll`; nothing is changed.
+            InputError: a name, a vector or a contract that cannot be taken; nothing is changed.
+        """
+
+    @abstractmethod
+    def discard(self, name: str, digests: Sequence[str]) -> int:
+        """Take some samples of a person out, by their digests; how many there were.
+
+        Who has none left is enrolled no more.
+
+        Raises:
+            InputError: nobody has this name.
         """
 
     @abstractmethod

@@ -4,7 +4,7 @@ import hashlib
 import secrets
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,9 +18,9 @@ from recognition.embeddings import unit_rows
 from recognition.errors import InputError
 from recognition.gallery.accept import (
     Accepted,
-    Enrolment,
     accept,
     accept_metadata,
+    accept_people,
     accept_rows,
     nobody,
     require_top,
@@ -31,8 +31,10 @@ from recognition.gallery.milvus_address import Address
 from recognition.gallery.milvus_collections import Collections, Row, SampleRow, require_fits
 from recognition.gallery.milvus_search import best_people
 from recognition.gallery.store import Sample
+from recognition.progress import Watch, unwatched
 
 FORMAT = "1"
+TOGETHER = 2**14  # samples enrolled before anybody sees them
 KEPT = (
     "Milvus deletes by a note, and rewrites segments, drops the old ones (hours later, by "
     "dataCoord.gc) and empties its log when it likes; that no byte is left cannot be seen from "
@@ -48,8 +50,8 @@ class MilvusGallery(Gallery):
     order of two is that of their clients' clocks, and the last threshold set counts.
 
     Milvus has no transactions. Each enrolment of a person is there as a whole or not at all, but a
-    crash in the middle of `enroll_many` or `remove` of many samples may leave some people enrolled
-    and some not, and samples that nobody can see, until the person is erased. Erasing or removing
+    crash in the middle of `enroll_many` may leave some people enrolled and some not, and any crash
+    samples that nobody can see, until their person is erased. Erasing or removing
     a person while another client enrols the same is for the clients to avoid.
     """
 
@@ -124,14 +126,14 @@ class MilvusGallery(Gallery):
             before = people.get(row.name, Person(row.name, 0, {}, row.enrolled))
             people[row.name] = Person(
                 row.name,
-                before.samples + row.size,
+                before.samples + len(row.samples),
                 {**before.metadata, **row.metadata},
                 before.enrolled,
             )
         return sorted(people.values(), key=lambda person: person.name.encode())
 
     def samples(self, name: str) -> list[Sample]:
-        """The embeddings of a person as they were enrolled, in that order; none of a stranger."""
+        """The embeddings of a person as they were enrolled, in that order."""
         keys = [key for row in self._rows(name) for key in row.samples]
         found = self._collections.read(keys, "vector", "source", "digest")
         return [
@@ -139,29 +141,69 @@ class MilvusGallery(Gallery):
             for vector, source, digest in (found[key] for key in keys if key in found)
         ]
 
-    def enroll_many(
-        self, enrolments: Iterable[Enrolment], *, contract: Contract | None = None
+    def known(self) -> list[tuple[str, str, str]]:
+        """Name, source and digest of every sample whose digest is known."""
+        return list(self._collections.known())
+
+    def enroll(
+        self,
+        name: str,
+        embeddings: npt.ArrayLike,
+        *,
+        sources: Sequence[str] = (),
+        digests: Sequence[str] = (),
+        replacing: Sequence[str] = (),
+        metadata: Mapping[str, Any] | None = None,
+        contract: Contract | None = None,
     ) -> None:
-        """Add samples of many people at once; all of them are looked at before any is added.
+        """Add samples (N, D) of a person, new or known, all or none; see `Gallery`.
+
+        Those that are replaced go after the new ones came.
 
         Raises:
-            InputError: see `enroll`, and what a text field of Milvus cannot hold; nothing is
-                changed.
+            InputError: also what a text field of Milvus cannot hold; nothing is changed.
         """
-        people = [accept(one, contract, self.contract, self.address) for one in enrolments]
-        for person in people:
-            require_fits(person.name, f"the name {person.name[:80]!r}")
-            require_fits(person.metadata, f"the metadata of {person.name[:80]!r}")
-            for sample in person.samples:
-                require_fits(sample.source, f"a source of {person.name[:80]!r}")
-                require_fits(sample.digest, f"a digest of {person.name[:80]!r}")
-        now = _now()
-        rows = [
-            Row(_new_key(), _key_of(one.name), one.name, one.metadata, now, len(one.samples))
-            for one in people
-        ]
-        self._collections.add(_written(people, rows))
-        self._collections.finish(rows)
+        what = f"embeddings of {str(name)[:80]!r}"
+        rows = accept_rows(embeddings, contract, self.contract, what, self.address)
+        person = accept(name, rows, sources, digests, metadata)
+        before = self._collections.enrolments_of(_key_of(name)) if replacing else []
+        self._enroll([person])
+        if before:
+            self._discard(before, replacing)
+
+    def enroll_many(
+        self,
+        embeddings: npt.ArrayLike,
+        names: Sequence[str],
+        *,
+        sources: Sequence[str] = (),
+        digests: Sequence[str] = (),
+        metadata: Mapping[str, Mapping[str, Any]] | None = None,
+        contract: Contract | None = None,
+        watch: Watch = unwatched,
+    ) -> None:
+        """Add samples (N, D) of many people, each with the name of its person; see `Gallery`.
+
+        They are enrolled some thousands at a time, and each person whole: who is stopped has
+        enrolled the first so many.
+
+        Raises:
+            InputError: also what a text field of Milvus cannot hold; nothing is changed.
+        """
+        rows = accept_rows(embeddings, contract, self.contract, "embeddings", self.address)
+        people = accept_people(rows, names, sources, digests, metadata)
+        _require_fits(people)
+        with watch("enrolling", len(rows)) as advance:
+            done = 0
+            for some in _groups(people):
+                self._enroll(some)
+                done += sum(len(person.samples) for person in some)
+                advance(done)
+
+    def discard(self, name: str, digests: Sequence[str]) -> int:
+        """Take some samples of a person out, by their digests; how many there were."""
+        rows = self._rows(name)
+        return self._discard(rows, digests)
 
     def describe(self, name: str, metadata: Mapping[str, Any]) -> None:
         """Say something about somebody enrolled; it replaces what it names.
@@ -171,8 +213,7 @@ class MilvusGallery(Gallery):
         """
         told = accept_metadata(metadata, name)
         require_fits(told, f"the metadata of {name[:80]!r}")
-        if not self._rows(name):
-            raise nobody(name)
+        self._rows(name)
         self._collections.finish([Row(_new_key(), _key_of(name), name, told, _now(), 0)])
 
     def identify(
@@ -215,10 +256,8 @@ class MilvusGallery(Gallery):
             InputError: nobody has this name.
         """
         rows = self._rows(name)
-        if not rows:
-            raise nobody(name)
         self._collections.delete(rows)
-        return sum(row.size for row in rows)
+        return sum(len(row.samples) for row in rows)
 
     def erase(self, name: str) -> Receipt:
         """Forget a person, as far as Milvus does; the receipt says what cannot be shown.
@@ -235,7 +274,52 @@ class MilvusGallery(Gallery):
         self._collections.close()
 
     def _rows(self, name: str) -> list[Row]:
-        return self._collections.enrolments_of(_key_of(name))
+        rows = self._collections.enrolments_of(_key_of(name))
+        if not rows:
+            raise nobody(name)
+        return rows
+
+    def _enroll(self, people: Sequence[Accepted]) -> None:
+        _require_fits(people)
+        now = _now()
+        rows = [
+            Row(_new_key(), _key_of(one.name), one.name, one.metadata, now, len(one.samples))
+            for one in people
+        ]
+        self._collections.add(_written(people, rows))
+        self._collections.finish(rows)
+
+    def _discard(self, rows: Sequence[Row], digests: Sequence[str]) -> int:
+        """Samples of a person's enrolments by their digests, and who has none left; how many."""
+        unwanted = set(digests) - {""}
+        keys = [key for row in rows for key in row.samples]
+        found = self._collections.read(keys, "digest")
+        gone = {key for key, (digest,) in found.items() if digest in unwanted}
+        if len(gone) == len(keys) and rows == self._collections.enrolments_of(rows[0].person):
+            self._collections.delete(rows)
+        elif gone:
+            changed = [row.without(gone) for row in rows if gone & set(row.samples)]
+            self._collections.discard(changed, sorted(gone))
+        return len(gone)
+
+
+def _require_fits(people: Sequence[Accepted]) -> None:
+    for person in people:
+        require_fits(person.name, f"the name {person.name[:80]!r}")
+        require_fits(person.metadata, f"the metadata of {person.name[:80]!r}")
+        for sample in person.samples:
+            require_fits(sample.source, f"a source of {person.name[:80]!r}")
+            require_fits(sample.digest, f"a digest of {person.name[:80]!r}")
+
+
+def _groups(people: Sequence[Accepted]) -> Iterator[Sequence[Accepted]]:
+    """People, as many at a time as have about `TOGETHER` samples."""
+    start = samples = 0
+    for at, person in enumerate(people):
+        samples += len(person.samples)
+        if samples >= TOGETHER or at == len(people) - 1:
+            yield people[start : at + 1]
+            start, samples = at + 1, 0
 
 
 def _written(people: Sequence[Accepted], rows: Sequence[Row]) -> list[SampleRow]:

@@ -12,7 +12,7 @@ JSON, so that no NUL gets to the server.
 import json
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -53,11 +53,19 @@ class Row(NamedTuple):
     metadata: dict[str, Any]
     enrolled: str
     size: int
+    gone: tuple[int, ...] = ()
 
     @property
     def samples(self) -> list[str]:
-        """The keys of its samples, in their order."""
-        return [f"{self.key}-{number:08x}" for number in range(self.size)]
+        """The keys of its samples, in their order, but for those that are gone."""
+        gone = set(self.gone)
+        return [_sample_key(self.key, at) for at in range(self.size) if at not in gone]
+
+    def without(self, samples: Container[str]) -> Self:
+        """The enrolment with these samples gone, too."""
+        keys = (_sample_key(self.key, at) for at in range(self.size))
+        new = {at for at, key in enumerate(keys) if key in samples}
+        return self._replace(gone=tuple(sorted({*self.gone, *new})))
 
 
 class SampleRow(NamedTuple):
@@ -169,20 +177,20 @@ class Collections:
         return sorted(map(_row, found))
 
     def finish(self, rows: Sequence[Row]) -> None:
-        """Let the samples of these enrolments be seen."""
+        """Let the samples of these enrolments be seen, but for those that are gone."""
         written = [
             {
-                "key": row.key,
-                "person": row.person,
+                **row._asdict(),
                 "name": _text(row.name, "the name"),
                 "metadata": _text(row.metadata, f"the metadata of {row.name[:80]!r}"),
-                "enrolled": row.enrolled,
-                "size": row.size,
+                "gone": _text(row.gone, f"what was discarded of {row.name[:80]!r}"),
                 "none": [0.0, 0.0],
             }
             for row in rows
         ]
-        self._insert(ENROLMENTS, written, lambda row: len(row["name"]) + len(row["metadata"]) + 300)
+        with _speaking(self.address):
+            for some in _in_calls(written, lambda row: len(row["name"]) + len(row["metadata"])):
+                self._client.upsert(self._named(ENROLMENTS), some)
 
     def add(self, samples: Sequence[SampleRow]) -> None:
         """Write samples that nobody sees yet."""
@@ -194,14 +202,19 @@ class Collections:
             }
             for sample in samples
         ]
-        self._insert(
-            SAMPLES, written, lambda row: row["vector"].nbytes + 4 * len(row["source"]) + 500
-        )
+        with _speaking(self.address):
+            for some in _in_calls(written, lambda row: row["vector"].nbytes + len(row["source"])):
+                self._client.insert(self._named(SAMPLES), some)
 
     def delete(self, rows: Sequence[Row]) -> None:
         """Take enrolments out, then their samples."""
         self._delete(ENROLMENTS, [row.key for row in rows])
         self._delete(SAMPLES, [sample for row in rows for sample in row.samples])
+
+    def discard(self, rows: Sequence[Row], samples: Sequence[str]) -> None:
+        """Say of enrolments which samples are gone, then delete these."""
+        self.finish(rows)
+        self._delete(SAMPLES, samples)
 
     def purge(self, person: str) -> None:
         """Delete every sample of a person, of unfinished enrolments too, and have Milvus tidy up."""
@@ -235,9 +248,14 @@ class Collections:
     def names(self, samples: Iterable[str]) -> dict[str, str]:
         """The person of each sample; those of unfinished enrolments have none."""
         wanted = {sample: sample.rpartition("-")[0] for sample in samples}
-        found = self._soon(ENROLMENTS, sorted(set(wanted.values())), ["key", "name"])
+        found = self._soon(ENROLMENTS, sorted(set(wanted.values())), ["key", "name", "gone"])
         names = {row["key"]: json.loads(row["name"]) for row in found}
-        return {sample: names[key] for sample, key in wanted.items() if key in names}
+        gone = {_sample_key(row["key"], at) for row in found for at in json.loads(row["gone"])}
+        return {
+            sample: names[key]
+            for sample, key in wanted.items()
+            if key in names and sample not in gone
+        }
 
     def vectors(self, samples: Sequence[str]) -> dict[str, Singles]:
         """The vectors of samples, as far as they are there."""
@@ -251,6 +269,16 @@ class Collections:
                 [row["key"] for row in rows],
                 np.array([row["vector"] for row in rows], np.float32),
             )
+
+    def known(self) -> Iterator[tuple[str, str, str]]:
+        """Name, source and digest of every sample that is seen and has a digest."""
+        for rows in self._batches(SAMPLES, ["key", "source", "digest"]):
+            told = {
+                row["key"]: (json.loads(row["source"]), json.loads(row["digest"])) for row in rows
+            }
+            names = self.names(key for key, (_, digest) in told.items() if digest)
+            for key, name in names.items():
+                yield (name, *told[key])
 
     def read(self, samples: Sequence[str], *fields: str) -> dict[str, tuple[Any, ...]]:
         """The fields asked for of samples, by key, texts as they were."""
@@ -321,11 +349,6 @@ class Collections:
         self._client.create_index(name, index, sync=False)
         self._client.load_collection(name)
 
-    def _insert(self, kind: str, rows: Sequence[dict[str, Any]], size: Any) -> None:
-        with _speaking(self.address):
-            for some in _in_calls(rows, size):
-                self._client.insert(self._named(kind), some)
-
     def _delete(self, kind: str, keys: Sequence[str]) -> None:
         with _speaking(self.address):
             for start in range(0, len(keys), AT_ONCE):
@@ -373,10 +396,10 @@ class Collections:
             rows.close()
 
 
-_FIELDS = ["key", "person", "name", "metadata", "enrolled", "size"]
+_FIELDS = ["key", "person", "name", "metadata", "enrolled", "size", "gone"]
 _TEXTS = {
     SAMPLES: {"person": KEY, "source": TEXT, "digest": TEXT},
-    ENROLMENTS: {"person": KEY, "name": TEXT, "metadata": TEXT, "enrolled": KEY},
+    ENROLMENTS: {"person": KEY, "name": TEXT, "metadata": TEXT, "enrolled": KEY, "gone": TEXT},
     ABOUT: {"value": TEXT},
 }
 
@@ -398,7 +421,7 @@ def require_fits(value: object, what: str) -> None:
 
 
 def _row(found: dict[str, Any]) -> Row:
-    told = {"name": json.loads(found["name"]), "metadata": json.loads(found["metadata"])}
+    told = {field: json.loads(found[field]) for field in ("name", "metadata", "gone")}
     return Row(**{field: found[field] for field in _FIELDS} | told)
 
 
@@ -412,21 +435,29 @@ def _text(value: object, what: str) -> str:
     return text
 
 
+def _sample_key(enrolment: str, at: int) -> str:
+    return f"{enrolment}-{at:08x}"
+
+
 def _hex(key: str) -> str:
     if not key or set(key) - set("0123456789abcdef"):
         raise ValueError("only keys of our own making get into a filter")
     return key
 
 
-def _in_calls(rows: Sequence[dict[str, Any]], size: Any) -> Iterator[list[dict[str, Any]]]:
+def _in_calls(
+    rows: Sequence[dict[str, Any]], size: Callable[[dict[str, Any]], int]
+) -> Iterator[list[dict[str, Any]]]:
+    """Rows as many at a time as fit in a call; other fields than those counted are small."""
     some: list[dict[str, Any]] = []
-    bytes_ = 0
+    taken = 0
     for row in rows:
-        if some and bytes_ + size(row) > CALL:
+        bytes_ = 4 * size(row) + 512
+        if some and taken + bytes_ > CALL:
             yield some
-            some, bytes_ = [], 0
+            some, taken = [], 0
         some.append(row)
-        bytes_ += size(row)
+        taken += bytes_
     if some:
         yield some
 

@@ -221,20 +221,68 @@ class Store:
 
     # writing
 
-    def enroll(self, name: str, samples: Sequence[Sample], metadata: Mapping[str, Any]) -> None:
+    def enroll(
+        self,
+        name: str,
+        samples: Sequence[Sample],
+        metadata: Mapping[str, Any],
+        replacing: Sequence[str] = (),
+    ) -> None:
         """Add samples of a person, all or none; new metadata replaces what it names."""
-        self.enroll_all([(name, samples, metadata)])
+        with self._writing() as write:
+            self._add(write, name, samples, metadata, replacing)
 
     def enroll_all(self, people: Iterable[tuple[str, Sequence[Sample], Mapping[str, Any]]]) -> None:
         """Add many people in one transaction, all or none."""
         with self._writing() as write:
             for name, samples, metadata in people:
-                person = self._person(write, name, metadata)
-                write.executemany(
-                    "INSERT INTO samples (person, source, digest, vector, sum) "
-                    "VALUES (?, ?, ?, ?, ?)",
-                    ((person, s.source, s.digest, *_packed(s.vector)) for s in samples),
-                )
+                self._add(write, name, samples, metadata)
+
+    def discard(self, name: str, digests: Sequence[str]) -> int:
+        """Take samples of a person out by their digests, and who has none left; how many.
+
+        Raises:
+            InputError: nobody has this name.
+        """
+        with self._writing() as write:
+            row = write.execute("SELECT person FROM people WHERE name = ?", (name,)).fetchone()
+            if row is None:
+                raise InputError(f"expected the name of somebody enrolled, got {name[:80]!r}")
+            count = self._discard(write, row[0], digests)
+            write.execute(
+                "DELETE FROM people WHERE person = ? "
+                "AND NOT EXISTS (SELECT 1 FROM samples WHERE samples.person = people.person)",
+                row,
+            )
+        return count
+
+    def known(self) -> list[tuple[str, str, str]]:
+        """Name, source and digest of every sample whose digest is known."""
+        return self._connection.execute(
+            "SELECT name, source, digest FROM samples JOIN people USING (person) "
+            "WHERE digest != '' ORDER BY sample"
+        ).fetchall()
+
+    def _add(
+        self,
+        write: sqlite3.Connection,
+        name: str,
+        samples: Sequence[Sample],
+        metadata: Mapping[str, Any],
+        replacing: Sequence[str] = (),
+    ) -> None:
+        person = self._person(write, name, metadata)
+        self._discard(write, person, replacing)
+        write.executemany(
+            "INSERT INTO samples (person, source, digest, vector, sum) VALUES (?, ?, ?, ?, ?)",
+            ((person, s.source, s.digest, *_packed(s.vector)) for s in samples),
+        )
+
+    def _discard(self, write: sqlite3.Connection, person: int, digests: Sequence[str]) -> int:
+        these = (person, json.dumps(list(digests)))
+        which = "person = ? AND digest != '' AND digest IN (SELECT value FROM json_each(?))"
+        write.execute(f"INSERT INTO gone (sample) SELECT sample FROM samples WHERE {which}", these)
+        return write.execute(f"DELETE FROM samples WHERE {which}", these).rowcount
 
     def remove(self, name: str) -> int:
         """Take a person out; how many samples there were.

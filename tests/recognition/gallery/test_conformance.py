@@ -1,6 +1,6 @@
 """What every kind of gallery does, whoever keeps the people: in a folder, and on Milvus."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,6 @@ import pytest
 from recognition.contract import Contract, Preprocessing
 from recognition.embeddings import as_scores, unit_rows
 from recognition.errors import InputError
-from recognition.gallery.accept import Enrolment
 from recognition.gallery.answers import Answer, Threshold
 from recognition.gallery.interface import Gallery
 
@@ -63,14 +62,14 @@ def test_equal_scores_are_listed_by_name_whatever_k(gallery: Gallery) -> None:
 def test_many_who_tie_are_listed_by_name_too(gallery: Gallery) -> None:
     """More than a first list of proposals holds, so that none of them decides who is first."""
     names = [f"{number:04}" for number in np.random.default_rng(3).permutation(400)]
-    gallery.enroll_many([Enrolment(name, [1, 0, 0, 0]) for name in names])
+    gallery.enroll_many([[1, 0, 0, 0]] * len(names), names)
     (answer,) = gallery.identify([1, 0, 0, 0], top=7)
     assert [one.name for one in answer.candidates] == sorted(names)[:7]
 
 
 def test_a_person_with_many_samples_hides_nobody(gallery: Gallery) -> None:
     crowd = np.random.default_rng(4).normal([1, 0, 0, 0], 1e-3, (500, 4))
-    gallery.enroll_many([Enrolment("ada", crowd), Enrolment("bob", [0, 1, 0, 0])])
+    gallery.enroll_many([*crowd, [0, 1, 0, 0]], ["ada"] * len(crowd) + ["bob"])
     (answer,) = gallery.identify([1, 0, 0, 0], top=2)
     assert [one.name for one in answer.candidates] == ["ada", "bob"]
     assert answer.candidates[0].score == as_scores(unit_rows(crowd.astype("f4"))[:, 0]).max()
@@ -109,20 +108,57 @@ def test_the_last_threshold_set_counts(gallery: Gallery) -> None:
 
 def test_samples_come_back_as_they_were_enrolled(gallery: Gallery) -> None:
     vectors = np.random.default_rng(5).normal(size=(7, 4)).astype(np.float32)
+    gallery.enroll("ada", vectors[:2], sources=["a", "b\0"], digests=["12", ""])
     gallery.enroll_many(
-        [
-            Enrolment("ada", vectors[:3], ["a", "b\0", "c"], ["12", "", "34"]),
-            Enrolment("bob", vectors[3:6]),
-            Enrolment("ada", vectors[6], ["d"]),
-        ]
+        vectors[2:6],
+        ["ada", "bob", "ada", "bob"],
+        sources=["c", "", "d", ""],
+        digests=["34", "", "", "56"],
+        metadata={"bob": {"team": "x"}},
     )
+    gallery.enroll("ada", vectors[6])
     ada = gallery.samples("ada")
-    assert np.array_equal([one.vector for one in ada], vectors[[0, 1, 2, 6]])
+    assert np.array_equal([one.vector for one in ada], vectors[[0, 1, 2, 4, 6]])
     assert [(one.source, one.digest) for one in ada] == [
-        ("a", "12"), ("b\0", ""), ("c", "34"), ("d", ""),
+        ("a", "12"), ("b\0", ""), ("c", "34"), ("d", ""), ("", ""),
     ]  # fmt: skip
-    assert [one.vector.dtype for one in ada] == [np.float32] * 4
-    assert gallery.samples("eve") == []
+    assert [one.vector.dtype for one in ada] == [np.float32] * 5
+    assert sorted(gallery.known()) == [("ada", "a", "12"), ("ada", "c", "34"), ("bob", "", "56")]
+    assert [person.metadata for person in gallery.people()] == [{}, {"team": "x"}]
+    with pytest.raises(InputError, match="somebody enrolled, got 'eve'"):
+        gallery.samples("eve")
+
+
+def test_samples_are_discarded_by_their_digests(gallery: Gallery) -> None:
+    eye = np.eye(4)
+    gallery.enroll("ada", eye[:2], digests=["12", "34"], metadata={"team": "x"})
+    gallery.enroll("ada", [eye[2], eye[1]], digests=["34", ""])
+    gallery.enroll("bob", eye[0], digests=["12"])
+    assert gallery.discard("ada", ["12", "99", ""]) == 1
+    assert [one.digest for one in gallery.samples("ada")] == ["34", "34", ""]
+    assert [p.samples for p in gallery.people()] == [3, 1]
+    assert [one.name for one in gallery.identify(eye[0])[0].candidates] == ["bob", "ada"]
+    assert gallery.identify(eye[0])[0].candidates[1].score == 0
+    assert gallery.discard("ada", ["12"]) == 0
+    assert gallery.discard("ada", ["34"]) == 2
+    (ada, _) = gallery.people()
+    assert (ada.samples, ada.metadata) == (1, {"team": "x"})
+    assert gallery.discard("bob", ["12"]) == 1
+    assert [person.name for person in gallery.people()] == ["ada"], "who has none left is gone"
+    with pytest.raises(InputError, match="somebody enrolled, got 'bob'"):
+        gallery.discard("bob", ["12"])
+    assert gallery.remove("ada") == 1
+
+
+def test_samples_are_replaced_by_their_digests(gallery: Gallery) -> None:
+    gallery.enroll("ada", np.eye(4)[:3], digests=["12", "34", ""])
+    gallery.enroll("ada", [[1, 1, 1, 1]], digests=["56"], replacing=["12", "34", "99"])
+    assert [one.digest for one in gallery.samples("ada")] == ["", "56"]
+    gallery.enroll("ada", [[1, 1, 1, 2]], digests=["56"], replacing=["56"])
+    assert gallery.samples("ada")[-1].vector.tolist() == [1, 1, 1, 2], "by the same digest, too"
+    assert len(gallery.samples("ada")) == 2
+    gallery.enroll("bob", [[1, 1, 1, 1]], digests=["56"], replacing=["56"])
+    assert len(gallery.samples("bob")) == 1, "also of somebody new"
 
 
 def test_what_is_said_of_a_person_can_be_changed(gallery: Gallery) -> None:
@@ -204,8 +240,8 @@ def test_names_are_data(gallery: Gallery) -> None:
 def test_what_cannot_be_enrolled_changes_nothing(gallery: Gallery, vector: Any, words: str) -> None:
     with pytest.raises(InputError, match=f"'ada'.*{words}"):
         gallery.enroll("ada", vector)
-    with pytest.raises(InputError, match=f"'ada'.*{words}"):
-        gallery.enroll_many([Enrolment("bob", [1, 0, 0, 0]), Enrolment("ada", vector)])
+    with pytest.raises(InputError, match="embeddings"):
+        gallery.enroll_many([[1, 0, 0, 0], vector], ["bob", "ada"])
     with pytest.raises(InputError, match=words):
         gallery.identify(vector)
     assert gallery.people() == []
@@ -224,6 +260,17 @@ def test_bad_names_sources_metadata_and_contracts_are_refused(gallery: Gallery) 
     ):
         with pytest.raises(InputError, match=words):
             gallery.enroll(embeddings=[1, 0, 0, 0], **wrong)
+    for wrong, words in (
+        ({"names": ["ada"]}, "a name for each of 2"),
+        ({"names": ["ada", ""]}, "name"),
+        ({"names": ["ada", "bob"], "sources": ["a"]}, "a source for each of 2"),
+        ({"names": ["ada", "bob"], "digests": ["a"]}, "a digest for each of 2"),
+        ({"names": ["ada", "bob"], "metadata": {"eve": {}}}, "'eve'"),
+        ({"names": ["ada", "bob"], "metadata": {"bob": {"a": np.nan}}}, "JSON"),
+        ({"names": ["ada", "bob"], "contract": other}, "other .*test "),
+    ):
+        with pytest.raises(InputError, match=words):
+            gallery.enroll_many(np.eye(4)[:2], **wrong)
     with pytest.raises(InputError, match="probes and the gallery"):
         gallery.identify([1, 0, 0, 0], contract=other)
     with pytest.raises(InputError, match="top"):
@@ -258,16 +305,19 @@ def test_both_kinds_agree_whatever_happens(pair: tuple[Gallery, Gallery], seed: 
     names = [*NASTY[:8], "ada", "bob", "cy"]
     for _ in range(40):
         name = names[rng.integers(len(names))]
-        happened = rng.choice(["enroll", "many", "remove", "erase", "threshold", "look"], p=_ODDS)
+        happened = rng.choice([*_HAPPEN], p=[*_HAPPEN.values()])
         if happened == "enroll":
             vectors, word = _vectors(rng, rng.integers(1, 4)), str(rng.integers(9))
             sources = [f"{word}/{number}" for number in range(len(vectors))]
             for gallery in pair:
                 gallery.enroll(name, vectors, sources=sources, metadata={word: word})
         elif happened == "many":
-            some = [Enrolment(str(n), _vectors(rng, 2)) for n in rng.choice(names, 3)]
+            vectors, some = _vectors(rng, 6), [str(n) for n in rng.choice(names, 6)]
             for gallery in pair:
-                gallery.enroll_many(some)
+                gallery.enroll_many(vectors, some, digests=list("abcabc"))
+        elif happened == "discard":
+            gone = [_tried(gallery.discard, name, list("ab")) for gallery in pair]
+            assert gone[0] == gone[1]
         elif happened == "threshold":
             threshold = Threshold(float(rng.choice([-0.5, 0.5, 0.9, 1.0])))
             for gallery in pair:
@@ -275,17 +325,22 @@ def test_both_kinds_agree_whatever_happens(pair: tuple[Gallery, Gallery], seed: 
         elif happened == "look":
             _agree(pair, _vectors(rng, 5), int(rng.integers(1, 12)))
         else:
-            gone = []
-            for gallery in pair:
-                try:
-                    gone.append(getattr(gallery, happened)(name))
-                except InputError as error:
-                    gone.append(str(error))
+            gone = [_tried(getattr(gallery, happened), name) for gallery in pair]
             assert getattr(gone[0], "samples", gone[0]) == getattr(gone[1], "samples", gone[1])
     _agree(pair, _vectors(rng, 9), 99)
 
 
-_ODDS = [0.3, 0.1, 0.15, 0.1, 0.05, 0.3]
+_HAPPEN = {
+    "enroll": 0.25, "many": 0.15, "discard": 0.1, "remove": 0.1, "erase": 0.05, "threshold": 0.05,
+    "look": 0.3,
+}  # fmt: skip
+
+
+def _tried(change: Callable[..., Any], *args: Any) -> Any:
+    try:
+        return change(*args)
+    except InputError as error:
+        return str(error)
 
 
 def _vectors(rng: np.random.Generator, rows: int) -> npt.NDArray[np.float64]:
@@ -301,6 +356,7 @@ def _agree(pair: tuple[Gallery, Gallery], probes: npt.NDArray[np.float64], top: 
     assert told[0] == told[1]
     for a, b in zip(one.identify(probes, top=top), other.identify(probes, top=top), strict=True):
         assert a == b, "to the last bit: scores are rounded"
+    assert sorted(one.known()) == sorted(other.known())
     for person in one.people()[:3]:
         samples = [
             [(s.vector.tobytes(), s.source, s.digest) for s in gallery.samples(person.name)]

@@ -11,7 +11,6 @@ import pytest
 from recognition.contract import Contract, Preprocessing
 from recognition.errors import InputError
 from recognition.gallery import copying
-from recognition.gallery.accept import Enrolment
 from recognition.gallery.answers import Threshold
 from recognition.gallery.copying import Exported, export_gallery
 from recognition.gallery.interface import Gallery
@@ -24,16 +23,12 @@ def source(tmp_path: Any) -> Iterator[Gallery]:
     rng = np.random.default_rng(1)
     with Gallery.create(tmp_path / "source.gallery", CONTRACT) as gallery:
         for number in range(9):
-            gallery.enroll_many(
-                [
-                    Enrolment(
-                        f"'person' {number}",
-                        rng.normal(size=(number % 3 + 1, 4)),
-                        [f"{number}/{n}.jpg" for n in range(number % 3 + 1)],
-                        ["ab" * 32] * (number % 3 + 1),
-                        {"number": number},
-                    )
-                ]
+            gallery.enroll(
+                f"'person' {number}",
+                rng.normal(size=(number % 3 + 1, 4)),
+                sources=[f"{number}/{n}.jpg" for n in range(number % 3 + 1)],
+                digests=["ab" * 32] * (number % 3 + 1),
+                metadata={"number": number},
             )
         gallery.enroll("twice", [[1, 2, 3, 4], [1, 2, 3, 4]])
         gallery.set_threshold(Threshold(0.75, "fmr", 0.01, 0.001, 0.02, 9, 9, "ab", "2026-01-01"))

@@ -15,7 +15,6 @@ import pytest
 from recognition.contract import Contract, Preprocessing
 from recognition.errors import InputError
 from recognition.gallery import milvus_collections as module
-from recognition.gallery.accept import Enrolment
 from recognition.gallery.answers import Threshold
 from recognition.gallery.interface import Gallery
 from recognition.gallery.milvus import MilvusGallery
@@ -74,15 +73,13 @@ def test_a_crash_leaves_nobody_by_half(
     gallery.enroll("bob", [[0, 1, 0, 0], [0, 1, 1, 0]])
 
     def change() -> None:
-        gallery.enroll_many(
-            [Enrolment("ada", [[1, 0, 0, 0], [1, 1, 0, 0]]), Enrolment("bob", [0, 0, 1, 0])]
-        )
+        gallery.enroll_many([[1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0]], ["ada", "ada", "bob"])
         gallery.remove("bob")
 
     with monkeypatch.context() as patch:
         patch.setattr(module, "CALL", 1)  # a call for each row
         patch.setattr(module, "AT_ONCE", 1)
-        crash_after(calls, gallery._collections._client, patch, "insert", "delete")
+        crash_after(calls, gallery._collections._client, patch, "insert", "upsert", "delete")
         with pytest.raises(Crash):
             change()
     people = {person.name: person.samples for person in gallery.people()}
@@ -102,6 +99,27 @@ def test_a_crash_leaves_nobody_by_half(
     assert gallery.identify([1, 0, 0, 0], threshold=1.0)[0].name == "ada", (
         "and it can be done again"
     )
+
+
+@pytest.mark.parametrize("calls", range(4))
+def test_a_crash_while_discarding_leaves_the_samples_before_or_after(
+    gallery: MilvusGallery, calls: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery.enroll("ada", np.eye(4)[:3], digests=["12", "34", "56"])
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "AT_ONCE", 1)
+        crash_after(calls, gallery._collections._client, patch, "upsert", "delete")
+        if calls < 3:
+            with pytest.raises(Crash):
+                gallery.discard("ada", ["12", "56"])
+        else:
+            gallery.discard("ada", ["12", "56"])
+    left = [one.digest for one in gallery.samples("ada")]
+    assert left == (["34"] if calls else ["12", "34", "56"])
+    assert gallery.people()[0].samples == len(left)
+    assert sorted(gallery.known()) == [("ada", "", digest) for digest in left]
+    scores = [answer.score for answer in gallery.identify(np.eye(4)[:3])]
+    assert scores == ([0, 1, 0] if calls else [1, 1, 1])
 
 
 def test_erasing_takes_what_a_crash_left(
@@ -214,7 +232,7 @@ def test_other_indexes_find_who_is_there(on_milvus: Any, kind: str) -> None:
     where = on_milvus()
     rng = np.random.default_rng(1)
     with Gallery.create(f"{where}?index={kind}", CONTRACT) as gallery:
-        gallery.enroll_many([Enrolment(f"{n:02}", rng.normal(size=4)) for n in range(50)])
+        gallery.enroll_many(rng.normal(size=(50, 4)), [f"{n:02}" for n in range(50)])
         with Gallery.open(where) as again, Gallery.create(on_milvus(), CONTRACT) as flat:
             for person in gallery.people():
                 flat.enroll(person.name, [one.vector for one in gallery.samples(person.name)])
