@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from recognition.comparisons import ScoreLists, Scores, compare_all
     from recognition.comparisons.all_pairs import tally_all
     from recognition.comparisons.tally import Tally
+    from recognition.contract import Contract
     from recognition.datasets.blufr import read_blufr
     from recognition.datasets.drawn import draw_faces
     from recognition.datasets.embedding_files import read_embeddings
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from recognition.evaluation.options import Options
     from recognition.evaluation.quality import Quality
     from recognition.evaluation.task import Grouping
+    from recognition.faces.models.loading import load_embedder
     from recognition.metrics import angle_statistics, equal_error_rate, fnir_at_fpir, tar_at_fmr
     from recognition.metrics.thresholds import choose_threshold
     from recognition.protocols import open_set_split, split_people
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from recognition.templates import Pooling, Templates, pool_templates
 
 _HOME = {
+    "Contract": "contract",
     "Distractors": "evaluation.distractors",
     "Estimate": "evaluation",
     "Evaluation": "evaluation",
@@ -76,6 +79,7 @@ _HOME = {
     "evaluate_strangers": "evaluation",
     "find_neighbours": "search",
     "fnir_at_fpir": "metrics",
+    "load_embedder": "faces.models.loading",
     "open_set_split": "protocols",
     "pool_templates": "templates",
     "rank_among_distractors": "search.distractors",
@@ -97,6 +101,7 @@ _HOME = {
 }
 
 __all__ = [
+    "Contract",
     "Distractors",
     "Estimate",
     "Evaluation",
@@ -127,6 +132,7 @@ __all__ = [
     "evaluate_strangers",
     "find_neighbours",
     "fnir_at_fpir",
+    "load_embedder",
     "open_set_split",
     "pool_templates",
     "rank_among_distractors",
