@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from recognition.comparisons import ScoreLists, Scores, compare_all
     from recognition.comparisons.all_pairs import tally_all
     from recognition.comparisons.tally import Tally
+    from recognition.contract import Contract
     from recognition.datasets.blufr import read_blufr
     from recognition.datasets.drawn import draw_faces
     from recognition.datasets.embedding_files import read_embeddings
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from recognition.evaluation.quality import Quality
     from recognition.evaluation.task import Grouping
     from recognition.faces.embedding import embed_folder
+    from recognition.faces.models.loading import load_embedder
     from recognition.faces.photos import find_photos, load_photo
     from recognition.faces.reader import read_faces
     from recognition.metrics import angle_statistics, equal_error_rate, fnir_at_fpir, tar_at_fmr
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from recognition.templates import Pooling, Templates, pool_templates
 
 _HOME = {
+    "Contract": "contract",
     "Distractors": "evaluation.distractors",
     "Estimate": "evaluation",
     "Evaluation": "evaluation",
@@ -81,6 +84,7 @@ _HOME = {
     "find_neighbours": "search",
     "find_photos": "faces.photos",
     "fnir_at_fpir": "metrics",
+    "load_embedder": "faces.models.loading",
     "load_photo": "faces.photos",
     "open_set_split": "protocols",
     "pool_templates": "templates",
@@ -104,6 +108,7 @@ _HOME = {
 }
 
 __all__ = [
+    "Contract",
     "Distractors",
     "Estimate",
     "Evaluation",
@@ -136,6 +141,7 @@ __all__ = [
     "find_neighbours",
     "find_photos",
     "fnir_at_fpir",
+    "load_embedder",
     "load_photo",
     "open_set_split",
     "pool_templates",
