@@ -1,6 +1,7 @@
 """From folders of photographs to a file of embedded faces, by what changed since the last time."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -184,8 +185,8 @@ def _embed(
     lost: list[Skipped] = []
     if not files:
         return lost
-    with watch("embedding photographs", len(files)) as advance:
-        found = embed_photos(files, detector, embedder, min_score=settings.min_score)
+    found = embed_photos(files, detector, embedder, min_score=settings.min_score)
+    with watch("embedding photographs", len(files)) as advance, closing(found):
         for number, outcome in enumerate(found, 1):
             if outcome.digest:
                 outcomes[outcome.file.id] = outcome

@@ -13,7 +13,7 @@ from recognition.datasets._files import refusing, require_file
 from recognition.datasets._npy import open_npz
 from recognition.datasets.pictures import Skipped
 from recognition.faces.face import Face
-from recognition.faces.files import FORMAT, FaceFile, Settings
+from recognition.faces.files import FORMAT, FaceFile, LeftOut, Settings
 
 Array = npt.NDArray[Any]
 
@@ -38,7 +38,7 @@ _TOLD = {"contract": ("U", 0), "settings": ("U", 0), "photographs": ("U", 2), "s
 _WIDTHS = {
     "boxes": (4,),
     "landmarks": (5, 2),
-    "left_out_photos": (1,),
+    "left_out_photos": (2,),
     "left_out_places": (1,),
     "left_out_boxes": (4,),
     "left_out_landmarks": (5, 2),
@@ -112,9 +112,9 @@ def _checked(found: dict[str, Array]) -> FaceFile:
         settings=settings,
         photographs=photographs,
         left_out=tuple(
-            (name, int(place), Face(box, points, float(score)))
-            for name, (place,), box, points, (score,) in zip(
-                whose,
+            LeftOut(name, int(place), Face(box, points, float(score)), failure)
+            for (name, failure), (place,), box, points, (score,) in zip(
+                found["left_out_photos"].tolist(),
                 found["left_out_places"],
                 found["left_out_boxes"],
                 found["left_out_landmarks"],
