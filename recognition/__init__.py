@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from recognition.comparisons import ScoreLists, Scores, compare_all
     from recognition.comparisons.all_pairs import tally_all
     from recognition.comparisons.tally import Tally
+    from recognition.contract import Contract
     from recognition.datasets.blufr import read_blufr
     from recognition.datasets.drawn import draw_faces
     from recognition.datasets.embedding_files import read_embeddings
@@ -38,6 +39,10 @@ if TYPE_CHECKING:
     from recognition.evaluation.options import Options
     from recognition.evaluation.quality import Quality
     from recognition.evaluation.task import Grouping
+    from recognition.faces.embedding import embed_folder
+    from recognition.faces.models.loading import load_embedder
+    from recognition.faces.photos import find_photos, load_photo
+    from recognition.faces.reader import read_faces
     from recognition.metrics import angle_statistics, equal_error_rate, fnir_at_fpir, tar_at_fmr
     from recognition.metrics.thresholds import choose_threshold
     from recognition.protocols import open_set_split, split_people
@@ -46,6 +51,7 @@ if TYPE_CHECKING:
     from recognition.templates import Pooling, Templates, pool_templates
 
 _HOME = {
+    "Contract": "contract",
     "Distractors": "evaluation.distractors",
     "Estimate": "evaluation",
     "Evaluation": "evaluation",
@@ -68,6 +74,7 @@ _HOME = {
     "choose_threshold": "metrics.thresholds",
     "compare_all": "comparisons",
     "draw_faces": "datasets.drawn",
+    "embed_folder": "faces.embedding",
     "equal_error_rate": "metrics",
     "evaluate": "evaluation.everything",
     "evaluate_blufr": "evaluation.blufr",
@@ -75,12 +82,16 @@ _HOME = {
     "evaluate_scores": "evaluation.everything",
     "evaluate_strangers": "evaluation",
     "find_neighbours": "search",
+    "find_photos": "faces.photos",
     "fnir_at_fpir": "metrics",
+    "load_embedder": "faces.models.loading",
+    "load_photo": "faces.photos",
     "open_set_split": "protocols",
     "pool_templates": "templates",
     "rank_among_distractors": "search.distractors",
     "read_blufr": "datasets.blufr",
     "read_embeddings": "datasets.embedding_files",
+    "read_faces": "faces.reader",
     "read_features": "datasets.megaface",
     "read_folder": "datasets.folder",
     "read_ijb": "datasets.ijb",
@@ -97,6 +108,7 @@ _HOME = {
 }
 
 __all__ = [
+    "Contract",
     "Distractors",
     "Estimate",
     "Evaluation",
@@ -119,6 +131,7 @@ __all__ = [
     "choose_threshold",
     "compare_all",
     "draw_faces",
+    "embed_folder",
     "equal_error_rate",
     "evaluate",
     "evaluate_blufr",
@@ -126,12 +139,16 @@ __all__ = [
     "evaluate_scores",
     "evaluate_strangers",
     "find_neighbours",
+    "find_photos",
     "fnir_at_fpir",
+    "load_embedder",
+    "load_photo",
     "open_set_split",
     "pool_templates",
     "rank_among_distractors",
     "read_blufr",
     "read_embeddings",
+    "read_faces",
     "read_features",
     "read_folder",
     "read_ijb",
