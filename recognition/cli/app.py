@@ -5,10 +5,13 @@ from typing import Annotated
 
 import typer
 
+from recognition.cli.calibrate import calibrate
 from recognition.cli.compare import compare
 from recognition.cli.embed import embed
 from recognition.cli.evaluate import evaluate
+from recognition.cli.gallery import gallery
 from recognition.cli.help import Grouped
+from recognition.cli.identify import identify
 
 app = typer.Typer(
     name="recognition",
@@ -20,6 +23,9 @@ app = typer.Typer(
 app.command(cls=Grouped, short_help="Train with each head, and judge it on strangers.")(compare)
 app.command(cls=Grouped, short_help="Find and embed the faces on photographs.")(embed)
 app.command(cls=Grouped, short_help="Say what your embeddings are worth on strangers.")(evaluate)
+app.add_typer(gallery)
+app.command(cls=Grouped, short_help="Set from which score on a name is given.")(calibrate)
+app.command(cls=Grouped, short_help="Say who is on photographs, or that nobody knows.")(identify)
 
 
 def _version(wanted: bool) -> None:

@@ -1,5 +1,6 @@
 """A gallery: who is enrolled, who somebody is, and who wants to be forgotten."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,15 @@ from filelock import FileLock, Timeout
 from recognition.contract import Contract, require_same
 from recognition.embeddings import require_directions, unit_rows
 from recognition.errors import InputError
-from recognition.gallery.answers import Answer, Candidate, Person, Receipt, Threshold
+from recognition.gallery.answers import (
+    Answer,
+    Candidate,
+    OutgrownWarning,
+    Person,
+    Receipt,
+    Stats,
+    Threshold,
+)
 from recognition.gallery.cache import Cache, Cached
 from recognition.gallery.store import Sample, Store
 from recognition.search.scan import best_people
@@ -51,6 +60,7 @@ class Gallery:
         self._names: dict[int, str] = {}
         self._seen_change = 0
         self._version: tuple[int, int] | None = None
+        self._counted: tuple[tuple[int, int] | None, int] = (None, 0)
         self.problems: tuple[str, ...] = ()
         self._load()
 
@@ -95,8 +105,37 @@ class Gallery:
         """Everybody, by name."""
         return list(self._store.people())
 
+    def samples(self, name: str) -> list[Sample]:
+        """All that is kept of a person's embeddings, oldest first.
+
+        Raises:
+            InputError: nobody has this name.
+        """
+        return self._store.samples(name)
+
+    def known(self) -> list[tuple[str, str, str]]:
+        """Name, source and digest of every sample whose digest is known."""
+        return self._store.known()
+
+    def stats(self) -> Stats:
+        """How many people and samples, how large, by which threshold."""
+        people, samples = self._store.counts()
+        files = [path.stat().st_size for path in self.folder.rglob("*") if path.is_file()]
+        used = self.threshold
+        return Stats(
+            people,
+            samples,
+            sum(files),
+            self.contract,
+            used,
+            used.outgrown(people) if used else None,
+            self.problems,
+        )
+
     def __len__(self) -> int:
-        return len(self.people())
+        if self._counted[0] != self._store.version:
+            self._counted = (self._store.version, self._store.counts()[0])
+        return self._counted[1]
 
     def enroll(
         self,
@@ -104,6 +143,8 @@ class Gallery:
         embeddings: npt.ArrayLike,
         *,
         sources: Sequence[str] = (),
+        digests: Sequence[str] = (),
+        replacing: Sequence[str] = (),
         metadata: Mapping[str, Any] | None = None,
         contract: Contract | None = None,
     ) -> None:
@@ -113,6 +154,8 @@ class Gallery:
             name: any text that is not empty.
             embeddings: (N, D), or one (D,), of any length.
             sources: what to call each, such as the photograph.
+            digests: sha256 of what each was made from, by which it is known again.
+            replacing: digests of samples of this person that these take the place of.
             metadata: about the person, for JSON; replaces what it names.
             contract: of the embeddings, checked against the gallery's where it is given.
 
@@ -122,19 +165,38 @@ class Gallery:
         rows = self._rows(embeddings, contract, f"embeddings of {name[:80]!r}")
         if not name or not _writable(name):
             raise InputError(f"expected a name in Unicode that is not empty, got {name[:80]!r}")
-        if sources and len(sources) != len(rows):
-            raise InputError(
-                f"expected a source for each of {len(rows)} embeddings of {name[:80]!r}, got "
-                f"{len(sources)}"
-            )
+        for what, given in (("source", sources), ("digest", digests)):
+            if given and len(given) != len(rows):
+                raise InputError(
+                    f"expected a {what} for each of {len(rows)} embeddings of {name[:80]!r}, got "
+                    f"{len(given)}; name as many"
+                )
+            if not all(map(_writable, given)):
+                raise InputError(
+                    f"expected each {what} of {name[:80]!r} in Unicode, got a lone surrogate; "
+                    "spell out what is no UTF-8"
+                )
+        empty = [""] * len(rows)
         samples = [
-            Sample(row, source)
-            for row, source in zip(rows, sources or [""] * len(rows), strict=True)
+            Sample(*each) for each in zip(rows, sources or empty, digests or empty, strict=True)
         ]
         with self._lock_held():
-            self._store.enroll(name, samples, metadata or {})
+            self._store.enroll(name, samples, metadata or {}, replacing)
             self._refresh()
             self._flush()
+
+    def discard(self, name: str, digests: Sequence[str]) -> int:
+        """Take some samples of a person out, by their digests; how many there were.
+
+        Who has none left is enrolled no more.
+
+        Raises:
+            InputError: nobody has this name.
+        """
+        with self._lock_held():
+            count = self._store.discard(name, digests)
+            self._refresh()
+        return count
 
     def identify(
         self,
@@ -154,12 +216,18 @@ class Gallery:
 
         Raises:
             InputError: probes that are no embeddings of this gallery's contract.
+
+        Warns:
+            OutgrownWarning: more people are enrolled than the gallery's threshold holds for.
         """
         if top < 1:
             raise InputError(f"top: expected at least 1 candidate, got {top}; 5 are usual")
         rows = self._rows(embeddings, contract, "probes")
         self._refresh()
         used = self.threshold if threshold is None else Threshold(threshold)
+        outgrown = used.outgrown(len(self)) if used else None
+        if outgrown:
+            warnings.warn(outgrown, OutgrownWarning, stacklevel=2)
         found = best_people([part.part for part in self._parts], unit_rows(rows), top)
         numbers = {int(self._parts[hit.part].samples[hit.place]) for hits in found for hit in hits}
         sources = self._store.sources(numbers)

@@ -178,6 +178,39 @@ class Store:
         matrix = np.frombuffer(vectors, "<f4").reshape(len(samples), self.contract.dimension)
         return Rows(np.array(samples, np.int64), np.array(people, np.int64), matrix)
 
+    def samples(self, name: str) -> list[Sample]:
+        """All that is kept of a person, oldest first.
+
+        Raises:
+            InputError: nobody has this name, or a sample is damaged.
+        """
+        person = self._number(name)
+        found = self._connection.execute(
+            "SELECT sample, vector, sum, source, digest FROM samples WHERE person = ? "
+            "ORDER BY sample",
+            (person,),
+        ).fetchall()
+        for sample, vector, sum_, _, _ in found:
+            self._require_sound(sample, vector, sum_)
+        return [
+            Sample(np.frombuffer(vector, "<f4"), source, digest)
+            for _, vector, _, source, digest in found
+        ]
+
+    def known(self) -> list[tuple[str, str, str]]:
+        """Name, source and digest of every sample whose digest is known."""
+        return self._connection.execute(
+            "SELECT name, source, digest FROM samples JOIN people USING (person) "
+            "WHERE digest != '' ORDER BY sample"
+        ).fetchall()
+
+    def counts(self) -> tuple[int, int]:
+        """How many people and samples there are."""
+        people, samples = self._connection.execute(
+            "SELECT (SELECT count(*) FROM people), (SELECT count(*) FROM samples)"
+        ).fetchone()
+        return people, samples
+
     def gone(self, after: int = 0) -> tuple[npt.NDArray[np.int64], int]:
         """The samples removed by changes after `after`, and the number of the last change."""
         found = self._connection.execute(
@@ -204,20 +237,44 @@ class Store:
 
     # writing
 
-    def enroll(self, name: str, samples: Sequence[Sample], metadata: Mapping[str, Any]) -> None:
-        """Add samples of a person, all or none; new metadata replaces what it names."""
-        self.enroll_all([(name, samples, metadata)])
+    def enroll(
+        self,
+        name: str,
+        samples: Sequence[Sample],
+        metadata: Mapping[str, Any],
+        replacing: Sequence[str] = (),
+    ) -> None:
+        """Add samples of a person, all or none; new metadata replaces what it names.
+
+        Samples with the digests `replacing` go in the same transaction.
+        """
+        with self._writing() as write:
+            person = self._person(write, name, metadata)
+            self._drop(write, person, replacing)
+            self._add(write, person, samples)
+
+    def discard(self, name: str, digests: Sequence[str]) -> int:
+        """Take samples of a person out, and the person with the last one; how many there were.
+
+        Raises:
+            InputError: nobody has this name.
+        """
+        with self._writing() as write:
+            person = self._number(name)
+            count = self._drop(write, person, digests)
+            write.execute(
+                "DELETE FROM people WHERE person = ? AND NOT EXISTS "
+                "(SELECT 1 FROM samples WHERE person = ?)",
+                (person, person),
+            )
+        return count
 
     def enroll_all(self, people: Iterable[tuple[str, Sequence[Sample], Mapping[str, Any]]]) -> None:
         """Add many people in one transaction, all or none."""
         with self._writing() as write:
             for name, samples, metadata in people:
                 person = self._person(write, name, metadata)
-                write.executemany(
-                    "INSERT INTO samples (person, source, digest, vector, sum) "
-                    "VALUES (?, ?, ?, ?, ?)",
-                    ((person, s.source, s.digest, *_packed(s.vector)) for s in samples),
-                )
+                self._add(write, person, samples)
 
     def remove(self, name: str) -> int:
         """Take a person out; how many samples there were.
@@ -226,9 +283,7 @@ class Store:
             InputError: nobody has this name.
         """
         with self._writing() as write:
-            row = write.execute("SELECT person FROM people WHERE name = ?", (name,)).fetchone()
-            if row is None:
-                raise InputError(f"expected the name of somebody enrolled, got {name[:80]!r}")
+            row = (self._number(name),)
             write.execute(
                 "INSERT INTO gone (sample) SELECT sample FROM samples WHERE person = ?", row
             )
@@ -250,6 +305,29 @@ class Store:
         """
         busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         return not busy
+
+    def _number(self, name: str) -> int:
+        found = self._connection.execute("SELECT person FROM people WHERE name = ?", (name,))
+        row = found.fetchone()
+        if row is None:
+            raise InputError(
+                f"expected the name of somebody enrolled, got {name[:80]!r}; recognition gallery "
+                "list shows the names"
+            )
+        return int(row[0])
+
+    def _add(self, write: sqlite3.Connection, person: int, samples: Sequence[Sample]) -> None:
+        write.executemany(
+            "INSERT INTO samples (person, source, digest, vector, sum) VALUES (?, ?, ?, ?, ?)",
+            ((person, s.source, s.digest, *_packed(s.vector)) for s in samples),
+        )
+
+    def _drop(self, write: sqlite3.Connection, person: int, digests: Sequence[str]) -> int:
+        """Samples of a person by their digests; how many."""
+        these = "person = ? AND digest != '' AND digest IN (SELECT value FROM json_each(?))"
+        chosen = (person, json.dumps(list(digests)))
+        write.execute(f"INSERT INTO gone (sample) SELECT sample FROM samples WHERE {these}", chosen)
+        return write.execute(f"DELETE FROM samples WHERE {these}", chosen).rowcount
 
     def _person(self, write: sqlite3.Connection, name: str, metadata: Mapping[str, Any]) -> int:
         row = write.execute(
