@@ -13,6 +13,7 @@ from recognition.templates import _WORDS as WORDS
 VERBS = get_command(app).commands  # type: ignore[attr-defined]
 PANELS = {
     "evaluate": ["What to judge", "Pairs", "Several pictures", "More to", "What is", "Output"],
+    "embed": ["Photographs", "Which faces", "Model", "Output"],
     "compare": ["Pictures to learn from", "Heads", "Training", "Output"],
 }
 

@@ -14,17 +14,23 @@ from recognition import InputError, embed_folder, read_faces
 from recognition.faces.files import FaceFile
 
 
-@pytest.fixture(params=[False, True], ids=["by face", "labelled"])
-def path(request, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module", params=[False, True], ids=["by face", "labelled"])
+def written(request, tmp_path_factory) -> bytes:
+    folder = tmp_path_factory.mktemp("photos")
     for number in range(3):
-        save_photo(tmp_path / f"p/a{number}/x.png", 0.99, 0.97, 0.5, shade=40 + number)
-    save_photo(tmp_path / "p/b/none.png")
-    (tmp_path / "p/b/bad.png").write_text("text")
-    out = tmp_path / "faces.npz"
-    embed_folder(
-        tmp_path / "p", out, model=FakeEmbedder(), detector=FakeDetector(), labelled=request.param
-    )
-    return out
+        save_photo(folder / f"p/a{number}/x.png", 0.99, 0.97, 0.5, shade=40 + number)
+    save_photo(folder / "p/b/none.png")
+    (folder / "p/b/bad.png").write_text("text")
+    out = folder / "faces.npz"
+    fakes = {"model": FakeEmbedder(), "detector": FakeDetector()}
+    embed_folder(folder / "p", out, labelled=request.param, **fakes)
+    return out.read_bytes()
+
+
+@pytest.fixture
+def path(written: bytes, tmp_path: Path) -> Path:
+    (tmp_path / "faces.npz").write_bytes(written)
+    return tmp_path / "faces.npz"
 
 
 def arrays(path: Path) -> dict[str, np.ndarray]:
