@@ -101,7 +101,7 @@ def put(place: int | tuple[int, ...], value: object):
 
 CHANGES = {
     "an id twice": ("ids", lambda a: np.repeat(a[:1], len(a))),
-    "an empty id": ("ids", put(0, " ")),
+    "an empty id": ("ids", put(0, "")),
     "fewer ids": ("ids", lambda a: a[:-1]),
     "ids as numbers": ("ids", lambda a: np.arange(len(a))),
     "ids in two columns": ("ids", lambda a: a[:, None]),
