@@ -112,24 +112,34 @@ def load_facenet(path: Path, *, device: str = "cpu") -> "TorchEmbedder":
         except InputError as error:  # the original is at hand, so a damaged copy is no obstacle
             log.info("%s; it is converted again", error)
         else:
-            pin(_pin_name(path), sha256, path)
+            remember(path, sha256)
             return embedder
     embedder = _unpickled(raw, path, sha256, device)
-    pin(_pin_name(path), sha256, path)
+    remember(path, sha256)
     _convert(embedder, path, converted)
     return embedder
 
 
-def check_weights(path: Path) -> str:
+def check_weights(path: Path, name: Path | None = None) -> str:
     """The sha256 of a file of weights that load, embed, and are those of the first time.
+
+    Args:
+        path: the file.
+        name: where it will lie, if that is another place: it is judged as if it lay there.
 
     Raises:
         InputError: as `load_facenet` says; nothing is converted or remembered.
     """
+    name = name or path
     raw, sha256 = read_bytes(path, EXPECTED)
-    require_pinned(_pin_name(path), sha256, path)
-    _unpickled(raw, path, sha256, "cpu")
+    require_pinned(_pin_name(name), sha256, name)
+    _unpickled(raw, name, sha256, "cpu")
     return sha256
+
+
+def remember(path: Path, sha256: str) -> None:
+    """Remember the hash of a file of weights, to be compared ever after."""
+    pin(_pin_name(path), sha256, path)
 
 
 def converted_path(sha256: str) -> Path:

@@ -122,6 +122,16 @@ def load_onnx(path: Path, *, device: str = "cpu") -> OnnxEmbedder:
     return OnnxEmbedder(session, graph, tried(forward, contract))
 
 
+def require_installed(*names: str) -> None:
+    """Refuse to begin without the extra's libraries.
+
+    Raises:
+        InputError: one is missing.
+    """
+    for name in names:
+        _imported(name)
+
+
 def _imported(name: str) -> Any:
     import importlib
 
