@@ -15,7 +15,9 @@ from recognition.faces.models.facenet import (
     find_weights,
     first_hash,
     hash_of,
+    places,
 )
+from recognition.faces.models.run import load_safetensors
 
 SAFE = ".safetensors"  # a conversion, whose card knows its hash
 
@@ -50,11 +52,18 @@ def verified(files: Sequence[Path] | None) -> list[str]:
     Raises:
         InputError: one is not, or there are none to check.
     """
-    there = [cache_folder() / told.file for told in PUBLISHED.values()]
+    there = (path for name in PUBLISHED for path in places(name))
     chosen = list(files) if files else [path for path in there if path.exists()]
     if not chosen:
         raise InputError(
             f"there are no weights in {shown(cache_folder())} to check; recognition weights fetch "
             "brings some, or name a file"
         )
-    return [f"{check_weights(path)}  {shown(path)}" for path in chosen]
+    return [f"{_sound(path)}  {shown(path)}" for path in chosen]
+
+
+def _sound(path: Path) -> str:
+    if path.suffix != SAFE:
+        return check_weights(path)
+    load_safetensors(path)
+    return hash_of(path)

@@ -89,7 +89,8 @@ def verify(
         typer.Argument(
             metavar="[FILE]...",
             rich_help_panel=WHICH,
-            help="Files of weights.  [default: those in facenet-pytorch's cache]",
+            help="Files of weights, .pt or .safetensors.  [default: those in facenet-pytorch's "
+            "cache, and what was made of them]",
         ),
     ] = None,
 ) -> None:

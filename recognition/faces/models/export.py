@@ -1,5 +1,6 @@
 """A torch embedder as one ONNX file with its card, written only if it embeds alike."""
 
+import re
 import tempfile
 import warnings
 from contextlib import redirect_stdout
@@ -113,6 +114,11 @@ def _require_free(final: Path) -> None:
 def _export(embedder: Any, part: Path) -> None:
     import torch
 
+    if isinstance(embedder.network, torch.jit.ScriptModule):
+        raise InputError(
+            f"{embedder.contract.model} is TorchScript, which torch.onnx no longer takes; export the "
+            "network it was made from, as package.module:factory@weights.safetensors"
+        )
     example = torch.from_numpy(
         to_input(noise(embedder.contract.preprocessing), embedder.contract.preprocessing)
     )
@@ -132,10 +138,15 @@ def _export(embedder: Any, part: Path) -> None:
             )
     except Exception as error:  # the exporter raises nearly anything
         raise InputError(
-            f"{embedder.contract.model} cannot be exported by torch.onnx ({reason(error)}); "
+            f"{embedder.contract.model} cannot be exported by torch.onnx ({_why(error)}); "
             "use the network itself"
         ) from error
     part.chmod(0o600)  # weights learned from faces are personal data
+
+
+def _why(error: Exception) -> str:
+    """The exporter's first line, without the colours it writes for terminals."""
+    return reason(ValueError(re.sub(r"\x1b\[[0-9;]*m", "", str(error))))
 
 
 def _card_of(embedder: Embedder, part: Path) -> Card:

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from recognition.contract import Contract, Preprocessing
-from recognition.datasets._files import require_file, shown
+from recognition.datasets._files import reason, require_file, shown
 from recognition.errors import InputError
 from recognition.faces.models.card import Card, card_path, read_card
-from recognition.faces.models.pins import home, pin, pinned, require_pinned
+from recognition.faces.models.pins import HOME, home, pin, pinned, require_pinned
 from recognition.faces.models.run import load_safetensors
 from recognition.faces.models.weight_bytes import (
     file_hash,
@@ -115,8 +115,14 @@ def load_facenet(path: Path, *, device: str = "cpu") -> "TorchEmbedder":
             remember(path, sha256)
             return embedder
     embedder = _unpickled(raw, path, sha256, device)
-    remember(path, sha256)
-    _convert(embedder, path, converted)
+    try:
+        remember(path, sha256)
+        _convert(embedder, path, converted)
+    except OSError as error:  # a machine that may not be written to embeds all the same
+        log.warning(
+            "%s cannot be written (%s), so the sha256 %s of %s is not remembered; name another "
+            "place with $%s", shown(home()), reason(error), sha256, shown(path), HOME,
+        )  # fmt: skip
     return embedder
 
 

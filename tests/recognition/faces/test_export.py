@@ -2,12 +2,13 @@
 
 import json
 import sys
+import warnings
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from networks import CARD, TINY, crops, random_embedder, save_tiny
+from networks import CARD, TINY, crops, random_embedder, save_tiny, seeded
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -107,6 +108,16 @@ class Stubborn(torch.nn.Module):
 def test_a_network_that_cannot_be_exported_leaves_nothing(tmp_path):
     embedder = TorchEmbedder.of(Stubborn(), Contract("stubborn", "0" * 64, 1, TINY))
     with pytest.raises(InputError, match=r"stubborn cannot be exported by torch.onnx"):
+        export_onnx(embedder, tmp_path / "face.onnx")
+    assert names(tmp_path) == []
+
+
+def test_torchscript_is_not_exported_again(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        network = torch.jit.script(seeded())
+    embedder = TorchEmbedder.of(network, Contract("script", "0" * 64, 1, TINY))
+    with pytest.raises(InputError, match="script is TorchScript"):
         export_onnx(embedder, tmp_path / "face.onnx")
     assert names(tmp_path) == []
 

@@ -61,6 +61,14 @@ def test_a_damaged_conversion_is_made_again_where_the_original_is(cache):
     assert np.array_equal(load_embedder(converted).embed(crops(1, PREPROCESSING)), rows)
 
 
+def test_a_machine_that_may_not_be_written_to_embeds_and_says_what_it_cannot_do(
+    cache, tmp_path, caplog
+):
+    (tmp_path / "home").write_text("a file where the folder would be")
+    assert load_embedder().contract.sha256 in caplog.text
+    assert "is not remembered; name another place with $RECOGNITION_HOME" in caplog.text
+
+
 def test_the_environment_variable_comes_before_the_cache(files, cache, monkeypatch):
     monkeypatch.setenv(facenet.VARIABLE, str(files / CASIA))
     assert facenet.find_weights() == files / CASIA

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from recognition.cli import app
 from recognition.errors import InputError
 from recognition.faces.models import fetching, load_embedder, pins
-from recognition.faces.models.facenet import PUBLISHED, cache_folder, hash_of
+from recognition.faces.models.facenet import PUBLISHED, cache_folder, converted_path, hash_of
 from recognition.faces.models.fetching import fetch_weights
 from recognition.progress import unwatched
 
@@ -173,6 +173,13 @@ def test_the_list_says_what_is_here_and_what_has_changed(cache, monkeypatch):
 def test_verify_tells_hashes_or_what_is_wrong(cache, tmp_path):
     assert said("verify").split() == [hash_of(cache), str(cache)]
     assert not (tmp_path / "home").exists(), "checking remembers nothing"
+    contract = load_embedder().contract
+    converted = converted_path(contract.sha256)
+    assert said("verify").split()[2:] == [hash_of(converted), str(converted)]
+    converted.write_bytes(converted.read_bytes() + b"x")
+    assert "has changed" in said("verify", code=2)
+    converted.unlink()
+    pins.pin_path(VGG).unlink()
     (tmp_path / "cut.pt").write_bytes(cache.read_bytes()[:1000])
     assert "cannot be read" in said("verify", str(tmp_path / "cut.pt"), code=2)
     cache.unlink()
