@@ -8,7 +8,9 @@ import typer
 from recognition.cli.compare import compare
 from recognition.cli.embed import embed
 from recognition.cli.evaluate import evaluate
+from recognition.cli.export import export
 from recognition.cli.help import Grouped
+from recognition.cli.weights import weights
 
 app = typer.Typer(
     name="recognition",
@@ -20,6 +22,8 @@ app = typer.Typer(
 app.command(cls=Grouped, short_help="Train with each head, and judge it on strangers.")(compare)
 app.command(cls=Grouped, short_help="Find and embed the faces on photographs.")(embed)
 app.command(cls=Grouped, short_help="Say what your embeddings are worth on strangers.")(evaluate)
+app.add_typer(weights, name="weights", short_help="Published weights: list, fetch, verify.")
+app.add_typer(export, name="export", short_help="Write a network for other programs.")
 
 
 def _version(wanted: bool) -> None:
