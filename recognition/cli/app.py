@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from recognition.cli.compare import compare
+from recognition.cli.detect import detect
 from recognition.cli.embed import embed
 from recognition.cli.evaluate import evaluate
 from recognition.cli.help import Grouped
@@ -18,6 +19,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(cls=Grouped, short_help="Train with each head, and judge it on strangers.")(compare)
+app.command(cls=Grouped, short_help="Cut out the faces on photographs, and show them.")(detect)
 app.command(cls=Grouped, short_help="Find and embed the faces on photographs.")(embed)
 app.command(cls=Grouped, short_help="Say what your embeddings are worth on strangers.")(evaluate)
 

@@ -14,6 +14,7 @@ VERBS = get_command(app).commands  # type: ignore[attr-defined]
 PANELS = {
     "evaluate": ["What to judge", "Pairs", "Several pictures", "More to", "What is", "Output"],
     "compare": ["Pictures to learn from", "Heads", "Training", "Output"],
+    "detect": ["Photographs", "Which faces", "Output"],
 }
 
 
