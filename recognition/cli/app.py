@@ -10,6 +10,7 @@ from recognition.cli.detect import detect
 from recognition.cli.embed import embed
 from recognition.cli.evaluate import evaluate
 from recognition.cli.help import Grouped
+from recognition.cli.verify import verify
 
 app = typer.Typer(
     name="recognition",
@@ -22,6 +23,7 @@ app.command(cls=Grouped, short_help="Train with each head, and judge it on stran
 app.command(cls=Grouped, short_help="Cut out the faces on photographs, and show them.")(detect)
 app.command(cls=Grouped, short_help="Find and embed the faces on photographs.")(embed)
 app.command(cls=Grouped, short_help="Say what your embeddings are worth on strangers.")(evaluate)
+app.command(cls=Grouped, short_help="Say whether two photographs show one person.")(verify)
 
 
 def _version(wanted: bool) -> None:
@@ -38,7 +40,7 @@ def _options(
 ) -> None:
     """How well embeddings tell people apart who were never seen in training.
 
-    Exit codes: 0 done; 2 the input or the options make no sense, one sentence on stderr says why,
+    Exit codes: 0 done; 1 a check said no (verify, doctor); 2 the input or the options make no sense, one sentence on stderr says why,
     and nothing was written; 130 stopped by Ctrl-C, and nothing was written.
     """
 

@@ -47,8 +47,8 @@ def detect(
     out: Annotated[
         Path,
         typer.Option(
-            "--out",
             "-o",
+            "--out",
             metavar="FOLDER",
             rich_help_panel=OUTPUT,
             help="The folder to write, which must not be there yet.",

@@ -16,6 +16,7 @@ from recognition.errors import InputError
 from recognition.faces.alignment import crop_face
 from recognition.faces.drawing import SHEET, Crop, contact_sheet, draw_faces
 from recognition.faces.face import Detector, Face
+from recognition.faces.mtcnn import Mtcnn
 from recognition.faces.names import file_stem, safe_cell
 from recognition.faces.photos import UnusableError, find_photos, load_photo
 from recognition.faces.pipeline import CERTAIN, Outcome, embed_photos
@@ -122,7 +123,7 @@ def detect_faces(
         )
     check_free(out)
     found = find_photos(paths)
-    detector = _mtcnn() if detector is None else detector
+    detector = Mtcnn() if detector is None else detector
     done = Detected(
         out, 0, (), (), found.skipped, found.passed_over, detector.name, size, min_score
     )
@@ -224,12 +225,6 @@ def _row(found: Found) -> list[str]:
         found.crop,
         found.drawing,
     ]
-
-
-def _mtcnn() -> Detector:
-    from recognition.faces.mtcnn import Mtcnn
-
-    return Mtcnn()
 
 
 def _nothing(done: Detected) -> str:

@@ -15,6 +15,7 @@ PANELS = {
     "evaluate": ["What to judge", "Pairs", "Several pictures", "More to", "What is", "Output"],
     "compare": ["Pictures to learn from", "Heads", "Training", "Output"],
     "detect": ["Photographs", "Which faces", "Output"],
+    "verify": ["Photographs", "Model", "When", "Output"],
 }
 
 
