@@ -9,8 +9,10 @@ from recognition.cli.compare import compare
 from recognition.cli.detect import detect
 from recognition.cli.embed import embed
 from recognition.cli.evaluate import evaluate
+from recognition.cli.export import export
 from recognition.cli.help import Grouped
 from recognition.cli.verify import verify
+from recognition.cli.weights import weights
 
 app = typer.Typer(
     name="recognition",
@@ -24,6 +26,8 @@ app.command(cls=Grouped, short_help="Cut out the faces on photographs, and show 
 app.command(cls=Grouped, short_help="Find and embed the faces on photographs.")(embed)
 app.command(cls=Grouped, short_help="Say what your embeddings are worth on strangers.")(evaluate)
 app.command(cls=Grouped, short_help="Say whether two photographs show one person.")(verify)
+app.add_typer(weights, name="weights", short_help="Published weights: list, fetch, verify.")
+app.add_typer(export, name="export", short_help="Write a network for other programs.")
 
 
 def _version(wanted: bool) -> None:
