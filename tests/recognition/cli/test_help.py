@@ -17,6 +17,8 @@ PANELS = {
     "evaluate": ["What to judge", "Pairs", "Several pictures", "More to", "What is", "Output"],
     "embed": ["Photographs", "Which faces", "Model", "Output"],
     "compare": ["Pictures to learn from", "Heads", "Training", "Output"],
+    "detect": ["Photographs", "Which faces", "Output"],
+    "verify": ["Photographs", "Model", "When", "Output"],
 }
 SMALL = {
     "weights fetch": ["Which weights", "How"],
