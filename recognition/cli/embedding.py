@@ -65,7 +65,7 @@ def sentences(done: Embedded) -> Iterator[str]:
         f"doubtful, below {faces.settings.min_score:g}, not embedded (--min-score 0 takes all)",
         [_named(each) for each in faces.doubtful],
     )
-    yield from _few(
+    yield from few(
         "certain, but not embedded",
         [f"{_named(each)}, {each.failure}" for each in faces.failed],
     )
