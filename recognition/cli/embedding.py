@@ -60,27 +60,28 @@ def sentences(done: Embedded) -> Iterator[str]:
     if faces.labels is not None:
         lost = faces.ids[faces.places < 0].tolist()
         yield f"{len(set(faces.labels.tolist())):,} people"
-        yield from _few("without a certain face, failures in an evaluation", lost)
-    yield from _few(
+        yield from few("without a certain face, failures in an evaluation", lost)
+    yield from few(
         f"doubtful, below {faces.settings.min_score:g}, not embedded (--min-score 0 takes all)",
         [_named(each) for each in faces.doubtful],
     )
-    yield from _few(
+    yield from few(
         "certain, but not embedded",
         [f"{_named(each)}, {each.failure}" for each in faces.failed],
     )
-    yield from _few(
+    yield from few(
         "not the largest face of their photograph, left out",
         [_named(each) for each in faces.others],
     )
-    yield from _few("no longer there, removed", done.removed)
-    yield from _few("skipped", [f"{name}: {reason}" for name, reason in done.skipped])
+    yield from few("no longer there, removed", done.removed)
+    yield from few("skipped", [f"{name}: {reason}" for name, reason in done.skipped])
     if done.passed_over:
         yield f"passed over {done.passed_over:,} files, hidden or not named as pictures are"
     yield f"Written to {legible(str(done.path))}, what was skipped to {legible(str(done.skips))}"
 
 
-def _few(what: str, names: Iterable[str]) -> Iterator[str]:
+def few(what: str, names: Iterable[str]) -> Iterator[str]:
+    """How many of something there are, and the first ten of them; nothing where there are none."""
     every = list(names)
     if every:
         yield f"{len(every):,} {what}:"

@@ -91,7 +91,7 @@ def _checked(found: dict[str, Array]) -> FaceFile:
     _require("labels where they were asked for", settings.labelled == ("labels" in found))
     _require("its contract's dimensions", found["embeddings"].shape[1] == contract.dimension)
     for ids in (found["ids"], photographs[:, 0]):
-        _require("every id once", len(set(ids.tolist())) == len(ids) and _filled(ids))
+        _require("every id once", len(set(ids.tolist())) == len(ids) and "" not in ids.tolist())
     _require("sha256 of photographs", all(map(_is_sha256, photographs[:, 1].tolist())))
     digests = dict(photographs[:, :2].tolist())
     pairs = zip(found["photos"].tolist(), found["digests"].tolist(), strict=True)
@@ -103,8 +103,9 @@ def _checked(found: dict[str, Array]) -> FaceFile:
     _require_faces(found, lost)
     _require("places of faces", _numbered(found, lost))
     if settings.labelled:
+        labels = found["labels"].tolist()
         _require("a row for each photograph", sorted(found["photos"]) == sorted(digests))
-        _require("labels", len(found["labels"]) == rows and _filled(found["labels"]))
+        _require("labels", len(found["labels"]) == rows and all(map(str.strip, labels)))
     return FaceFile(
         **{name: found[name] for name in _PER_ROW},
         labels=found.get("labels"),
@@ -169,10 +170,6 @@ def _numbered(found: dict[str, Array], lost: Array) -> bool:
 
 def _lengths(found: dict[str, Array], names: dict[str, tuple[str, int]]) -> set[int]:
     return {len(found[name]) for name in names}
-
-
-def _filled(names: Array) -> bool:
-    return bool((np.strings.str_len(np.strings.strip(names)) > 0).all()) if len(names) else True
 
 
 def _is_sha256(text: str) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from recognition.datasets.pictures import Skipped
+from recognition.faces.names import safe_cell
 from recognition.whole_files import written_whole
 
 
@@ -17,12 +18,7 @@ def skips_beside(out: Path) -> Path:
 def write_skips(path: Path, skipped: Iterable[Skipped]) -> None:
     """A CSV with the columns path and reason, written whole, also where nothing was skipped."""
     text = io.StringIO(newline="")
-    rows = [(_cell(name), _cell(reason)) for name, reason in skipped]
+    rows = [(safe_cell(name), safe_cell(reason)) for name, reason in skipped]
     csv.writer(text).writerows([("path", "reason"), *rows])
     with written_whole(path) as file:
         file.write(text.getvalue().encode())
-
-
-def _cell(text: str) -> str:
-    """A text that a spreadsheet does not take for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

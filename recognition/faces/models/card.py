@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -13,6 +14,7 @@ from recognition.errors import InputError
 
 MOST_BYTES = 1 << 20
 _INPUT = tuple(each.name for each in fields(Preprocessing))
+_HASH = re.compile(r"([0-9a-f]{64})?")
 EXAMPLE = (
     '{"height": 112, "width": 112, "alignment": "points", "channels": "RGB", "mean": 127.5, '
     '"std": 127.5, "mirror": "none", "licence": "..."}'
@@ -113,6 +115,11 @@ def _card(told: Mapping[str, Any], path: Path) -> Card:
             raise InputError(
                 f"{shown(path)}: expected {key} as a line of text, got {str(value)[:40]!r}; put it "
                 "in quotation marks"
+            )
+        if key.endswith("sha256") and not _HASH.fullmatch(value):
+            raise InputError(
+                f"{shown(path)}: expected {key} as 64 hexadecimal digits, got {value[:70]!r}; leave "
+                "it out, or write what sha256sum tells"
             )
     missing = [key for key in ("height", "width", "mean", "std") if key not in told]
     if missing:

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from recognition.contract import Contract, Preprocessing
-from recognition.datasets._files import require_file, shown
+from recognition.datasets._files import reason, require_file, shown
 from recognition.errors import InputError
 from recognition.faces.models.card import Card, card_path, read_card
-from recognition.faces.models.pins import home, pin, pinned, require_pinned
+from recognition.faces.models.pins import HOME, home, pin, pinned, require_pinned
 from recognition.faces.models.run import load_safetensors
 from recognition.faces.models.weight_bytes import (
     file_hash,
@@ -112,24 +112,40 @@ def load_facenet(path: Path, *, device: str = "cpu") -> "TorchEmbedder":
         except InputError as error:  # the original is at hand, so a damaged copy is no obstacle
             log.info("%s; it is converted again", error)
         else:
-            pin(_pin_name(path), sha256, path)
+            remember(path, sha256)
             return embedder
     embedder = _unpickled(raw, path, sha256, device)
-    pin(_pin_name(path), sha256, path)
-    _convert(embedder, path, converted)
+    try:
+        remember(path, sha256)
+        _convert(embedder, path, converted)
+    except OSError as error:  # a machine that may not be written to embeds all the same
+        log.warning(
+            "%s cannot be written (%s), so the sha256 %s of %s is not remembered; name another "
+            "place with $%s", shown(home()), reason(error), sha256, shown(path), HOME,
+        )  # fmt: skip
     return embedder
 
 
-def check_weights(path: Path) -> str:
+def check_weights(path: Path, name: Path | None = None) -> str:
     """The sha256 of a file of weights that load, embed, and are those of the first time.
+
+    Args:
+        path: the file.
+        name: where it will lie, if that is another place: it is judged as if it lay there.
 
     Raises:
         InputError: as `load_facenet` says; nothing is converted or remembered.
     """
+    name = name or path
     raw, sha256 = read_bytes(path, EXPECTED)
-    require_pinned(_pin_name(path), sha256, path)
-    _unpickled(raw, path, sha256, "cpu")
+    require_pinned(_pin_name(name), sha256, name)
+    _unpickled(raw, name, sha256, "cpu")
     return sha256
+
+
+def remember(path: Path, sha256: str) -> None:
+    """Remember the hash of a file of weights, to be compared ever after."""
+    pin(_pin_name(path), sha256, path)
 
 
 def converted_path(sha256: str) -> Path:

@@ -15,7 +15,7 @@ from recognition.faces.face import Floats, Pixels
 from recognition.faces.models.card import Card, card_path, read_card, require_unchanged
 from recognition.faces.models.passes import embed_in_chunks
 from recognition.faces.models.trial import tried
-from recognition.faces.models.weight_bytes import read_bytes, versions
+from recognition.faces.models.weight_bytes import read_bytes
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -106,20 +106,32 @@ def load_onnx(path: Path, *, device: str = "cpu") -> OnnxEmbedder:
     require_unchanged(card, sha256, path)
     _require_whole(raw, path)
     with refusing(path, EXPECTED, "export it again"):
-        session = runtime.InferenceSession(raw, _options(runtime), providers=[provider])
+        session = runtime.InferenceSession(
+            raw, _options(runtime), providers=[provider], enable_fallback=0
+        )
     if session.get_providers()[0] != provider:
         raise InputError(
             f"device {device} was asked for, but onnxruntime took {session.get_providers()[0]}; "
             "mend its CUDA libraries, or ask for cpu"
         )
     graph = _graph(session, card, path)
-    told = versions("onnxruntime")
+    told = {"onnxruntime": str(runtime.__version__)}  # whose package may be onnxruntime-gpu
     contract = Contract(
         card.name or path.name, card.original_sha256 or sha256, 1, card.preprocessing,
         card.licence, told,
     )  # fmt: skip
     forward = OnnxEmbedder(session, graph, contract).forward
     return OnnxEmbedder(session, graph, tried(forward, contract))
+
+
+def require_installed(*names: str) -> None:
+    """Refuse to begin without the extra's libraries.
+
+    Raises:
+        InputError: one is missing.
+    """
+    for name in names:
+        _imported(name)
 
 
 def _imported(name: str) -> Any:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -129,8 +130,9 @@ def test_nothing_else_is_left_behind(photos, out):
 
 def test_the_same_photographs_make_the_same_bytes(photos, out, tmp_path):
     run(photos, out)
-    time.sleep(2.1)  # the times that zips keep are two seconds apart
     run(photos, tmp_path / "again.npz")
+    with zipfile.ZipFile(out) as archive:
+        assert {member.date_time[0] for member in archive.infolist()} == {1980}
     assert out.read_bytes() == (tmp_path / "again.npz").read_bytes()
 
 
@@ -171,6 +173,41 @@ def test_a_photograph_in_nobodys_folder_is_skipped(photos, out):
     assert skips["stray.png"] == embedding.NOBODYS
     with pytest.raises(InputError, match="nobody's folder"):
         run(photos / "ann", out.with_name("other.npz"), labelled=True)
+
+
+NAMES = [
+    "line\nbreak",
+    "é",
+    "e\u0301",
+    "=1+1",
+    "\u202eabc",
+    "x" * 255,
+    "CON",
+    "a'b\"c",
+    "<b>",
+    "１２",
+]
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+def test_people_and_photographs_may_have_any_name(tmp_path, out, labelled):
+    for number, name in enumerate(NAMES):
+        save_photo(tmp_path / "p" / name / f"{name[:200]}.png", 0.99, shade=20 * number)
+    done = run(tmp_path / "p", out, labelled=labelled)
+    same(read_faces(out), done.faces)
+    assert done.skipped == ()
+    assert len(done.faces) == len(NAMES)
+    if labelled:
+        table = read_embeddings(out)
+        assert sorted(table.labels.tolist()) == sorted(NAMES)
+    assert again(tmp_path / "p", out, labelled=labelled)[1] == 0
+
+
+def test_a_person_must_have_a_name(photos, out):
+    save_photo(photos / " /1.png", 0.99, shade=3)
+    skips = dict(run(photos, out, labelled=True).skipped)
+    assert skips[" /1.png"] == embedding.NAMELESS
+    assert read_faces(out).labels is not None
 
 
 # -- again -----------------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """Published weights: found, checked, remembered, converted; never executed."""
 
 import json
-import os
 import pickle
 import shutil
 from pathlib import Path
@@ -19,25 +18,6 @@ from recognition.faces.models.facenet import PREPROCESSING, PUBLISHED, cache_fol
 from recognition.faces.models.weight_bytes import fill, tensors_of_torch
 
 VGG, CASIA = (PUBLISHED[name].file for name in ("vggface2", "casia-webface"))
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    """Random weights in the layout of upstream's two files."""
-    folder = tmp_path_factory.mktemp("published")
-    state = seeded("inception_resnet_v1").state_dict()
-    for told in PUBLISHED.values():
-        logits = {"logits.weight": torch.zeros(told.people, 2), "logits.bias": torch.zeros(3)}
-        torch.save({**state, **logits}, folder / told.file)
-    return folder
-
-
-@pytest.fixture
-def cache(files):
-    """facenet-pytorch's cache with one of them."""
-    cache_folder().mkdir(parents=True)
-    os.link(files / VGG, cache_folder() / VGG)
-    return cache_folder() / VGG
 
 
 def test_weights_in_the_cache_are_converted_once_and_give_the_same_ever_after(cache, caplog):
@@ -79,6 +59,14 @@ def test_a_damaged_conversion_is_made_again_where_the_original_is(cache):
     converted.write_bytes(converted.read_bytes()[:-1])
     assert np.array_equal(load_embedder().embed(crops(1, PREPROCESSING)), rows)
     assert np.array_equal(load_embedder(converted).embed(crops(1, PREPROCESSING)), rows)
+
+
+def test_a_machine_that_may_not_be_written_to_embeds_and_says_what_it_cannot_do(
+    cache, tmp_path, caplog
+):
+    (tmp_path / "home").write_text("a file where the folder would be")
+    assert load_embedder().contract.sha256 in caplog.text
+    assert "is not remembered; name another place with $RECOGNITION_HOME" in caplog.text
 
 
 def test_the_environment_variable_comes_before_the_cache(files, cache, monkeypatch):

@@ -14,17 +14,23 @@ from recognition import InputError, embed_folder, read_faces
 from recognition.faces.files import FaceFile
 
 
-@pytest.fixture(params=[False, True], ids=["by face", "labelled"])
-def path(request, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module", params=[False, True], ids=["by face", "labelled"])
+def written(request, tmp_path_factory) -> bytes:
+    folder = tmp_path_factory.mktemp("photos")
     for number in range(3):
-        save_photo(tmp_path / f"p/a{number}/x.png", 0.99, 0.97, 0.5, shade=40 + number)
-    save_photo(tmp_path / "p/b/none.png")
-    (tmp_path / "p/b/bad.png").write_text("text")
-    out = tmp_path / "faces.npz"
-    embed_folder(
-        tmp_path / "p", out, model=FakeEmbedder(), detector=FakeDetector(), labelled=request.param
-    )
-    return out
+        save_photo(folder / f"p/a{number}/x.png", 0.99, 0.97, 0.5, shade=40 + number)
+    save_photo(folder / "p/b/none.png")
+    (folder / "p/b/bad.png").write_text("text")
+    out = folder / "faces.npz"
+    fakes = {"model": FakeEmbedder(), "detector": FakeDetector()}
+    embed_folder(folder / "p", out, labelled=request.param, **fakes)
+    return out.read_bytes()
+
+
+@pytest.fixture
+def path(written: bytes, tmp_path: Path) -> Path:
+    (tmp_path / "faces.npz").write_bytes(written)
+    return tmp_path / "faces.npz"
 
 
 def arrays(path: Path) -> dict[str, np.ndarray]:
@@ -95,7 +101,7 @@ def put(place: int | tuple[int, ...], value: object):
 
 CHANGES = {
     "an id twice": ("ids", lambda a: np.repeat(a[:1], len(a))),
-    "an empty id": ("ids", put(0, " ")),
+    "an empty id": ("ids", put(0, "")),
     "fewer ids": ("ids", lambda a: a[:-1]),
     "ids as numbers": ("ids", lambda a: np.arange(len(a))),
     "ids in two columns": ("ids", lambda a: a[:, None]),

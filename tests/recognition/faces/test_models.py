@@ -223,6 +223,8 @@ def test_a_card_is_read_as_it_was_written(tmp_path):
         ({"std": 0}, "std: expected numbers above 0"),
         ({"std": float("nan")}, "std: expected a number"),
         ({"margin": 8}, "margin: expected less"),
+        ({"sha256": "abc"}, "expected sha256 as 64 hexadecimal digits, got 'abc'"),
+        ({"original_sha256": "A" * 64}, "expected original_sha256 as 64 hexadecimal digits"),
         ({"licence": 3}, "expected licence as a line of text"),
         ({"licence": "a\nb"}, "expected licence as a line of text"),
     ],
