@@ -43,6 +43,17 @@ if TYPE_CHECKING:
     from recognition.faces.models.loading import load_embedder
     from recognition.faces.photos import find_photos, load_photo
     from recognition.faces.reader import read_faces
+    from recognition.gallery.answers import (
+        Answer,
+        Candidate,
+        OutgrownWarning,
+        Person,
+        Receipt,
+        Threshold,
+    )
+    from recognition.gallery.calibration import calibrate
+    from recognition.gallery.gallery import Gallery
+    from recognition.gallery.portable import export_people, import_people
     from recognition.metrics import angle_statistics, equal_error_rate, fnir_at_fpir, tar_at_fmr
     from recognition.metrics.thresholds import choose_threshold
     from recognition.protocols import open_set_split, split_people
@@ -51,26 +62,34 @@ if TYPE_CHECKING:
     from recognition.templates import Pooling, Templates, pool_templates
 
 _HOME = {
+    "Answer": "gallery.answers",
+    "Candidate": "gallery.answers",
     "Contract": "contract",
     "Distractors": "evaluation.distractors",
     "Estimate": "evaluation",
     "Evaluation": "evaluation",
     "Findings": "evaluation.findings",
+    "Gallery": "gallery.gallery",
     "Grouping": "evaluation.task",
     "Ijb": "datasets.ijb",
     "InputError": "errors",
     "Normaliser": "cohorts",
     "Options": "evaluation.options",
+    "OutgrownWarning": "gallery.answers",
     "PeopleList": "datasets.people_lists",
+    "Person": "gallery.answers",
     "Pictures": "datasets.pictures",
     "Pooling": "templates",
     "Quality": "evaluation.quality",
+    "Receipt": "gallery.answers",
     "ScoreLists": "comparisons",
     "Scores": "comparisons",
     "Tally": "comparisons.tally",
     "Templates": "templates",
+    "Threshold": "gallery.answers",
     "VerificationSet": "datasets.verification_sets",
     "angle_statistics": "metrics",
+    "calibrate": "gallery.calibration",
     "choose_threshold": "metrics.thresholds",
     "compare_all": "comparisons",
     "draw_faces": "datasets.drawn",
@@ -81,9 +100,11 @@ _HOME = {
     "evaluate_ijb": "evaluation.ijb",
     "evaluate_scores": "evaluation.everything",
     "evaluate_strangers": "evaluation",
+    "export_people": "gallery.portable",
     "find_neighbours": "search",
     "find_photos": "faces.photos",
     "fnir_at_fpir": "metrics",
+    "import_people": "gallery.portable",
     "load_embedder": "faces.models.loading",
     "load_photo": "faces.photos",
     "open_set_split": "protocols",
@@ -108,26 +129,34 @@ _HOME = {
 }
 
 __all__ = [
+    "Answer",
+    "Candidate",
     "Contract",
     "Distractors",
     "Estimate",
     "Evaluation",
     "Findings",
+    "Gallery",
     "Grouping",
     "Ijb",
     "InputError",
     "Normaliser",
     "Options",
+    "OutgrownWarning",
     "PeopleList",
+    "Person",
     "Pictures",
     "Pooling",
     "Quality",
+    "Receipt",
     "ScoreLists",
     "Scores",
     "Tally",
     "Templates",
+    "Threshold",
     "VerificationSet",
     "angle_statistics",
+    "calibrate",
     "choose_threshold",
     "compare_all",
     "draw_faces",
@@ -138,9 +167,11 @@ __all__ = [
     "evaluate_ijb",
     "evaluate_scores",
     "evaluate_strangers",
+    "export_people",
     "find_neighbours",
     "find_photos",
     "fnir_at_fpir",
+    "import_people",
     "load_embedder",
     "load_photo",
     "open_set_split",

@@ -62,5 +62,6 @@ def calibrate(
     with spoken_errors():
         from recognition.cli.identification import run_calibrate
 
-        rates = {"fpir": 0.01 if fpir is None and fmr is None else fpir, "fmr": fmr}
-        run_calibrate(where, probes, rates, trust=trust, as_json=as_json, dry=try_only)
+        if fpir is None and fmr is None:
+            fpir = 0.01
+        run_calibrate(where, probes, fpir=fpir, fmr=fmr, trust=trust, as_json=as_json, dry=try_only)

@@ -19,9 +19,9 @@ from recognition.errors import InputError
 from recognition.gallery.gallery import Gallery
 from recognition.gallery.labelled import (
     anonymous,
-    contract_to_check,
     described,
     read_labelled,
+    require_comparable,
 )
 from recognition.gallery.sync import Item, Synced, Vector, carry_out, plan
 from recognition.report.text import legible
@@ -77,7 +77,7 @@ def run_enroll(
                     f"{len(found.file.failures)} have none; leave these rows out: nobody was "
                     "enrolled"
                 )
-            contract_to_check(found, gallery.contract, trusted=source.trust)
+            require_comparable(found, gallery.contract, trusted=source.trust)
             vectors += list(found.rows)
             sources += found.file.ids.tolist()
             digests += found.digests
@@ -144,7 +144,7 @@ def _sync_photographs(gallery: Gallery, folder: Path, source: Source, delete: bo
 
 def _sync_file(gallery: Gallery, path: Path, source: Source, delete: bool) -> Synced:
     found = read_labelled(path)
-    contract_to_check(found, gallery.contract, trusted=source.trust)
+    require_comparable(found, gallery.contract, trusted=source.trust)
     file = found.file
     items = [
         Item(*each)

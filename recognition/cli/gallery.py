@@ -238,6 +238,7 @@ def remove(where: Where, name: Name, as_json: Json = False) -> None:
 
     \b
     recognition gallery remove people.gallery ada
+    recognition gallery remove people.gallery ada --json
     """  # noqa: D301
     with spoken_errors():
         from recognition.cli.enrolled import run_remove
@@ -320,6 +321,7 @@ def import_(
 
     \b
     recognition gallery import people.gallery everybody.npz
+    recognition gallery import people.gallery ada.json --json
     """  # noqa: D301
     with spoken_errors():
         from recognition.cli.enrolled import run_import

@@ -1,7 +1,7 @@
 """What `recognition calibrate` and `recognition identify` do, in order."""
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from recognition.errors import InputError
 from recognition.gallery.answers import Answer, OutgrownWarning
 from recognition.gallery.calibration import calibrate
 from recognition.gallery.gallery import Gallery
-from recognition.gallery.labelled import contract_to_check, read_labelled
+from recognition.gallery.labelled import read_labelled, require_comparable
 from recognition.gallery.sync import Vector
 from recognition.report.text import in_csv, legible
 
@@ -28,8 +28,9 @@ NEAREST = 3
 def run_calibrate(
     where: Path,
     probes: Path,
-    rates: Mapping[str, float | None],
     *,
+    fpir: float | None,
+    fmr: float | None,
     trust: bool,
     as_json: bool,
     dry: bool,
@@ -41,15 +42,15 @@ def run_calibrate(
     """
     with Gallery.open(where) as gallery:
         found = read_labelled(probes)
-        contract = contract_to_check(found, gallery.contract, trusted=trust)
+        require_comparable(found, gallery.contract, trusted=trust)
         threshold = calibrate(
             gallery,
             found.rows,
             found.file.labels,
             failures=[failure.label for failure in found.file.failures],
-            contract=contract,
+            fpir=fpir,
+            fmr=fmr,
             watch=bar,
-            **rates,
         )
         if not dry:
             gallery.set_threshold(threshold)
@@ -131,7 +132,7 @@ def _probes(
     for path in paths:
         if path.suffix.lower() == ".npz" and not path.is_dir():
             found = read_labelled(path, labelled=False)
-            contract_to_check(found, gallery.contract, trusted=source.trust)
+            require_comparable(found, gallery.contract, trusted=source.trust)
             skipped += [Skipped(fail.id, f"no face: {fail.reason}") for fail in found.file.failures]
             probes += map(Probe, found.photos, found.places, found.rows)
     photos = [path for path in paths if path.suffix.lower() != ".npz" or path.is_dir()]

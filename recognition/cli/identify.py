@@ -45,7 +45,7 @@ def identify(
 
     `score` is of the nearest person; `known` says whether it reaches `threshold`, `margin` how far
     the next person is behind. What cannot be used is told on stderr. Text that a spreadsheet would
-    take for a formula has a ' before it; --json has every name exactly.
+    take for a formula has a ' before it; names are exact in JSON.
 
     \b
     recognition identify people.gallery photo.jpg

@@ -296,11 +296,12 @@ def _require(enrolled: set[str], people: int, rule: str, target: float, trials: 
     if people < 2 or not allowed_errors(target, trials):
         wanted = max(2, people + _more(THREE, target, trials, people))
         trusted = people + _more(ENOUGH_ERRORS, target, trials, people)
-        why = doubt(rule.upper(), target, trials, _trials(rule), _errors(rule))
+        why = "one stranger is one trial, however many the pictures"
+        if people > 1:
+            why = str(doubt(rule.upper(), target, trials, _trials(rule), _errors(rule)))
         raise InputError(
-            f"{why or 'one stranger is one trial, however many the pictures'}; {people:,} strangers "
-            f"are here: add {wanted - people:,} more to measure it, {max(wanted, trusted) - people:,} "
-            "more to trust it, with as many pictures each"
+            f"{why}; {people:,} strangers are here: add {wanted - people:,} more to measure it, "
+            f"{max(wanted, trusted) - people:,} more to trust it, with as many pictures each"
         )
 
 

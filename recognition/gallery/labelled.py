@@ -7,26 +7,28 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from recognition.contract import Contract, Preprocessing
-from recognition.datasets._files import refusing, shown
-from recognition.datasets._npy import open_npz
+from recognition.contract import Contract, Preprocessing, require_same
+from recognition.datasets._files import shown
 from recognition.datasets.embedding_files import EmbeddingFile, read_embeddings
 from recognition.errors import InputError
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """The embeddings in a file, and which model made them.
+    """The embeddings in a file, as a gallery takes them.
 
     Attributes:
         path: the file.
         file: what is in it.
-        contract: what it says of the model; None where it says nothing.
     """
 
     path: Path
     file: EmbeddingFile
-    contract: Contract | None
+
+    @property
+    def contract(self) -> Contract | None:
+        """What the file says of the model; None where it says nothing."""
+        return self.file.contract
 
     @property
     def rows(self) -> npt.NDArray[np.float32]:
@@ -59,25 +61,12 @@ def _whole(text: str) -> int:
 
 
 def read_labelled(path: Path, *, labelled: bool = True) -> Labelled:
-    """What `read_embeddings` reads, with the contract that `recognition embed` writes.
+    """What `read_embeddings` reads, for a gallery.
 
     Raises:
         InputError: no such file, or one that is damaged.
     """
-    file = read_embeddings(path, labelled=labelled)
-    contract = None
-    if path.suffix.lower() == ".npz":
-        with refusing(path, "a file of embeddings", "write it again"):
-            container = open_npz(path)
-            described = container.arrays.get("contract")
-            if described is not None and described.shape == () and described.dtype.kind == "U":
-                contract = Contract.from_json(str(container.load("contract")))
-    if contract is not None and contract.dimension != file.embeddings.shape[1]:
-        raise InputError(
-            f"{shown(path)}: expected {contract.dimension} dimensions, as its contract says, got "
-            f"{file.embeddings.shape[1]}; embed the photographs again"
-        )
-    return Labelled(path, file, contract)
+    return Labelled(path, read_embeddings(path, labelled=labelled))
 
 
 def anonymous(name: str, dimension: int) -> Contract:
@@ -92,8 +81,8 @@ def described(contract: Contract) -> str:
     return f"{contract.model} ({contract.dimension} dimensions, of no known model)"
 
 
-def contract_to_check(found: Labelled, wanted: Contract, *, trusted: bool) -> Contract | None:
-    """What a gallery is to check of a file; None where there is nothing but the dimension.
+def require_comparable(found: Labelled, wanted: Contract, *, trusted: bool) -> None:
+    """Refuse embeddings by another model than a gallery's, or by one that is not known.
 
     Args:
         found: the file.
@@ -101,18 +90,15 @@ def contract_to_check(found: Labelled, wanted: Contract, *, trusted: bool) -> Co
         trusted: the caller vouches for a file, or a gallery, that does not say which model it is.
 
     Raises:
-        InputError: one of them does not say which model it is, and nobody vouches for it.
+        InputError: they are by another model, or one does not say which and nobody vouches for it.
     """
-    unknown = found.contract is None or not found.contract.sha256
-    if unknown and not wanted.sha256:
-        return None
-    if unknown or not wanted.sha256:
-        if trusted:
-            return None
-        silent = shown(found.path) if unknown else "the gallery"
-        other = described(wanted) if unknown else str(found.contract)
+    known = found.contract if found.contract is not None and found.contract.sha256 else None
+    if known is not None and wanted.sha256:
+        require_same(known, wanted, names=(shown(found.path), "the gallery"))
+    elif not trusted and (known is not None or wanted.sha256):
+        silent = "the gallery" if known is not None else shown(found.path)
         raise InputError(
             f"{silent} does not say which model made its embeddings, so they cannot be compared "
-            f"with those by {other}; if you know that it is the same, say --trust"
+            f"with those by {known or described(wanted)}; if you know that it is the same, say "
+            "--trust"
         )
-    return found.contract

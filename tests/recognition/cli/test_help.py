@@ -11,7 +11,7 @@ from recognition.cli import app
 from recognition.templates import _WORDS as WORDS
 
 VERBS = dict(get_command(app).commands)  # type: ignore[attr-defined]
-for group in ("weights", "export"):
+for group in ("weights", "export", "gallery"):
     VERBS |= {f"{group} {name}": verb for name, verb in VERBS[group].commands.items()}
 PANELS = {
     "evaluate": ["What to judge", "Pairs", "Several pictures", "More to", "What is", "Output"],
@@ -24,6 +24,18 @@ SMALL = {
     "weights fetch": ["Which weights", "How"],
     "weights verify": ["Which weights"],
     "export onnx": ["What to export", "Output"],
+    "calibrate": ["Gallery", "Wanted rate", "Model", "Output"],
+    "identify": ["Gallery", "Answers", "Model", "Output"],
+    "gallery create": ["Gallery", "Model"],
+    "gallery enroll": ["Gallery", "People", "Model"],
+    "gallery sync": ["Gallery", "People", "Model", "Output"],
+    "gallery list": ["Gallery", "Output"],
+    "gallery show": ["Gallery", "People", "Output"],
+    "gallery stats": ["Gallery", "Output"],
+    "gallery remove": ["Gallery", "People", "Output"],
+    "gallery erase": ["Gallery", "People", "Output"],
+    "gallery export": ["Gallery", "Output", "People"],
+    "gallery import": ["Gallery", "People", "Output"],
 }
 
 
@@ -68,6 +80,6 @@ def test_examples_name_options_that_there_are(verb: str) -> None:
 
 def test_a_verb_is_told_in_one_whole_sentence() -> None:
     listed = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "80"}).stdout
-    for verb in [*PANELS, "weights", "export"]:
+    for verb in [*PANELS, "weights", "export", "gallery", "calibrate", "identify"]:
         assert re.search(rf"^  {verb} +\S.*\.$", listed, re.MULTILINE)
     assert "..." not in listed.partition("Commands:")[2]
