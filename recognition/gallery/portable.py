@@ -15,7 +15,7 @@ from recognition.datasets._npy import open_npz
 from recognition.errors import InputError
 from recognition.gallery.answers import Person
 from recognition.gallery.gallery import LONGEST, SHORTEST, Gallery
-from recognition.gallery.store import Sample
+from recognition.gallery.records import Sample
 from recognition.whole_files import save_arrays, written_whole
 
 FORMAT = 1
