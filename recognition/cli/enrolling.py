@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from importlib import metadata as packages
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from recognition.cli.embedding import few
 from recognition.cli.enrolled import show_json, warn
 from recognition.cli.gallery_source import Source
 from recognition.datasets._files import shown
+from recognition.datasets.folder import natural
 from recognition.datasets.pictures import Skipped
 from recognition.errors import InputError
+from recognition.gallery.answers import Faceless
 from recognition.gallery.gallery import Gallery
 from recognition.gallery.labelled import (
     anonymous,
@@ -85,7 +88,14 @@ def run_enroll(
         if photos:
             rows, names, sums = _faces(photos, gallery, source)
             vectors, sources, digests = vectors + rows, sources + names, digests + sums
-        gallery.enroll(name, np.stack(vectors), sources=sources, digests=digests, metadata=about)
+        gallery.enroll(
+            name,
+            np.stack(vectors),
+            sources=sources,
+            digests=digests,
+            replacing=digests,  # the same picture again is one picture
+            metadata=about,
+        )
         show_lines([f"Enrolled {len(vectors):,} pictures of {legible(name)}"])
 
 
@@ -132,14 +142,25 @@ def _sync_photographs(gallery: Gallery, folder: Path, source: Source, delete: bo
     from recognition.gallery.photographs import embed_people, find_people
 
     people = find_people(folder, watch=bar)
-    planned = plan(gallery.known(), people.items)
+    settings = f"{packages.version('margin-recognition')}, faces from {source.min_score:g}"
+    known = gallery.faceless
+    faceless = dict(known.reasons) if known.settings == settings else {}
+    skipped = [
+        Skipped(item.source, faceless[item.digest])
+        for item in people.items
+        if item.digest in faceless
+    ]
+    planned = plan(gallery.known(), [item for item in people.items if item.digest not in faceless])
 
     def embed(items: Sequence[Item]) -> Iterator[Vector | str]:
         if items:  # a model takes seconds to load
-            yield from embed_people(items, people, source.load(gallery.contract))
+            yield from embed_people(items, people, source.load(gallery.contract), faceless)
 
     done = carry_out(gallery, planned, embed, remove=delete, watch=bar)
-    return _with(done, people.skipped)
+    found = Faceless(settings, faceless)
+    if found != known:
+        gallery.set_faceless(found)
+    return _with(done, [*people.skipped, *skipped])
 
 
 def _sync_file(gallery: Gallery, path: Path, source: Source, delete: bool) -> Synced:
@@ -159,7 +180,8 @@ def _sync_file(gallery: Gallery, path: Path, source: Source, delete: bool) -> Sy
 
 
 def _with(done: Synced, skipped: Sequence[Skipped]) -> Synced:
-    return replace(done, skipped=(*done.skipped, *skipped))
+    every = sorted([*done.skipped, *skipped], key=lambda skip: natural(skip.path))
+    return replace(done, skipped=tuple(every))
 
 
 def _told(done: Synced) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self, get_args
 
 from recognition.contract import Contract
@@ -203,6 +203,33 @@ class Person:
     samples: int
     metadata: Mapping[str, Any]
     enrolled: str
+
+
+@dataclass(frozen=True)
+class Faceless:
+    """Photographs without a face that could be enrolled.
+
+    Attributes:
+        settings: what they were looked at with; by others they may have one.
+        reasons: why, by the sha256 of each.
+    """
+
+    settings: str = ""
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """One line of JSON; `from_json` reads it."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """What `to_json` wrote; nothing where it is something else, as it can be found out again."""
+        try:
+            told = json.loads(text)
+            reasons = {str(digest): str(why) for digest, why in told["reasons"].items()}
+            return cls(str(told["settings"]), reasons)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return cls()
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from recognition.errors import InputError
 from recognition.gallery.answers import (
     Answer,
     Candidate,
+    Faceless,
     OutgrownWarning,
     Person,
     Receipt,
@@ -39,6 +40,7 @@ CHECKED = 2**12  # rows measured at a time
 CACHE = "cache"
 PATIENCE = 30.0  # seconds to wait for another writer
 READERS = 5.0  # seconds to wait for those who read, so that the log can be emptied
+FACELESS = "faceless"
 ERASING = "erasing"  # said of a gallery while somebody is being forgotten
 
 
@@ -144,6 +146,18 @@ class Gallery:
         """Name, source and digest of every sample whose digest is known."""
         with self._store.snapshot() as snapshot:
             return snapshot.known()
+
+    @property
+    def faceless(self) -> Faceless:
+        """Photographs that a sync found nobody on, so that it need not look again."""
+        with self._store.snapshot() as snapshot:
+            told = snapshot.about(FACELESS)
+        return Faceless() if told is None else Faceless.from_json(told)
+
+    def set_faceless(self, found: Faceless) -> None:
+        """Remember photographs with nobody on them, until somebody is erased."""
+        with self._writer.held(), self._store.changing() as changes:
+            changes.say(FACELESS, found.to_json())
 
     def stats(self) -> Stats:
         """How many people and samples, how large, by which threshold."""
@@ -326,6 +340,7 @@ class Gallery:
         with self._writer.held():
             with self._store.changing() as changes:
                 count = changes.remove(name)
+                changes.take_back(FACELESS)  # some may be theirs
                 changes.say(ERASING, now())
             left = self._forget()
         return Receipt(name, count, not left, left, now())
@@ -375,10 +390,10 @@ class Gallery:
 
     def _count(self, snapshot: Snapshot) -> int:
         """How many people are enrolled; counted anew, which takes a while, after changes only."""
-        state = snapshot.state
-        if self._counted[0] != state:
-            self._counted = (state, snapshot.count("people"))
-        return self._counted[1]
+        state, counted = snapshot.state, self._counted
+        if counted[0] != state:
+            self._counted = counted = (state, snapshot.count("people"))
+        return counted[1]
 
     def _flush(self) -> None:
         with self._view() as (snapshot, _):

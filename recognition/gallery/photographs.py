@@ -156,8 +156,13 @@ def find_people(folder: Path, *, watch: Watch = unwatched) -> People:
     return People(tuple(items), tuple(readable), tuple(skipped))
 
 
-def embed_people(items: Iterable[Item], people: People, models: Models) -> Iterator[Vector | str]:
-    """The largest certain face on each photograph, or why there is none."""
+def embed_people(
+    items: Iterable[Item], people: People, models: Models, faceless: dict[str, str]
+) -> Iterator[Vector | str]:
+    """The largest certain face on each photograph, or why there is none.
+
+    Those that could be looked at, and have none, are added to `faceless`, with the reason.
+    """
     where = dict(zip(people.items, people.files, strict=True))
     stream = embed_photos(
         [where[item] for item in items],
@@ -167,4 +172,6 @@ def embed_people(items: Iterable[Item], people: People, models: Models) -> Itera
     )
     with closing(stream):
         for outcome in stream:
+            if not len(outcome.embedded) and outcome.digest:
+                faceless[outcome.digest] = outcome.problem
             yield outcome.embeddings[0] if len(outcome.embedded) else outcome.problem

@@ -102,6 +102,40 @@ def test_photographs_are_enrolled_calibrated_and_identified(photographs: Path) -
     assert "skipped text.jpg: " in result.stderr
 
 
+def test_nothing_is_looked_at_again_that_did_not_change(
+    photographs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("gallery", "create", "g")
+    first = told(run("gallery", "sync", "g", photographs, "--json"))
+    (photographs / "bob/text.jpg").unlink()
+    doors = "recognition.faces.models.loading.load_embedder", "recognition.faces.mtcnn.Mtcnn"
+    for door in doors:
+        monkeypatch.setattr(door, None)  # whoever loads a model fails
+    again = told(run("gallery", "sync", "g", photographs, "--json"))
+    assert again["unchanged"] == 4
+    gone = {"path": "bob/text.jpg"}
+    assert again["skipped"] == [one for one in first["skipped"] if one["path"] != gone["path"]]
+    monkeypatch.undo()
+
+
+def test_photographs_with_nobody_are_looked_at_anew_by_other_settings(photographs: Path) -> None:
+    save_photo(photographs / "bob/doubtful.png", 0.6, shade=90)
+    run("gallery", "create", "g")
+    first = words(run("gallery", "sync", "g", photographs))
+    assert "bob/doubtful.png: only doubtful detections, the best 0.60" in first
+    run("gallery", "erase", "g", "ann", "--yes")
+    assert "2 added, of 1 people" in words(run("gallery", "sync", "g", photographs))
+    lower = words(run("gallery", "sync", "g", photographs, "--min-score", 0.5))
+    assert "1 added, of 1 people" in lower
+
+
+def test_the_same_picture_enrolled_twice_is_one(photographs: Path) -> None:
+    run("gallery", "create", "g")
+    for _ in range(2):
+        run("gallery", "enroll", "g", "ada", photographs / "ann/0.png")
+    assert [one["pictures"] for one in rows(run("gallery", "list", "g"))] == ["1"]
+
+
 def test_every_face_of_a_photograph_has_a_line(photographs: Path) -> None:
     run("gallery", "create", "g")
     run("gallery", "sync", "g", photographs)
