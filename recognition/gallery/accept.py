@@ -10,9 +10,11 @@ import numpy.typing as npt
 from recognition.contract import Contract, require_same
 from recognition.embeddings import require_directions
 from recognition.errors import InputError
-from recognition.gallery.store import Sample, Singles
+from recognition.gallery.changes import as_json
+from recognition.gallery.records import Sample, Singles
 
 SHORTEST, LONGEST = 1e-6, 1e6  # lengths of embeddings
+CHECKED = 2**12  # rows measured at a time
 
 
 class Accepted(NamedTuple):
@@ -35,22 +37,12 @@ def accept(
     Raises:
         InputError: a name or something said that cannot be taken.
     """
-    if not _writable(name) or not name:
-        raise InputError(f"expected a name in Unicode that is not empty, got {str(name)[:80]!r}")
-    for what, words in (("source", sources), ("digest", digests)):
-        if len(words) and len(words) != len(rows):
-            raise InputError(
-                f"expected a {what} for each of {len(rows)} embeddings of {name[:80]!r}, got "
-                f"{len(words)}; name as many"
-            )
-        if not all(map(_writable, words)):
-            raise InputError(
-                f"expected every {what} of {name[:80]!r} as text in Unicode, got something else; "
-                "spell out what is no UTF-8"
-            )
+    what = f"embeddings of {str(name)[:80]!r}"
+    require_text([name], sources, len(rows), what)
+    require_text([], digests, len(rows), what, kind="digest")
     empty = [""] * len(rows)
-    samples = [Sample(*one) for one in zip(rows, sources or empty, digests or empty, strict=True)]
-    return Accepted(name, samples, accept_metadata(metadata or {}, name))
+    samples = list(map(Sample, rows, sources or empty, digests or empty))
+    return Accepted(name, samples, json.loads(as_json(metadata or {})))
 
 
 def accept_people(
@@ -65,25 +57,10 @@ def accept_people(
     Raises:
         InputError: names or something said that cannot be taken, or is not as many.
     """
-    for what, words in (
-        ("name", names),
-        ("source", sources or names),
-        ("digest", digests or names),
-    ):
-        if len(words) != len(rows):
-            raise InputError(
-                f"expected a {what} for each of {len(rows)} embeddings, got {len(words)}; name as "
-                "many"
-            )
+    said = require_people(names, sources, digests, metadata, len(rows))
     places: dict[str, list[int]] = {}
     for at, name in enumerate(names):
         places.setdefault(str(name), []).append(at)
-    said = metadata or {}
-    if others := set(said) - set(places):
-        raise InputError(
-            "expected metadata of people whose embeddings come with it, got some of "
-            f"{min(others)[:80]!r}; describe says something about who is enrolled"
-        )
     return [
         accept(
             name,
@@ -108,55 +85,106 @@ def accept_rows(
     Raises:
         InputError: they are not of the gallery's contract, or no embeddings.
     """
-    if given is not None:
-        require_same(given, contract, names=(what, f"the gallery {where}"))
+    rows = np.atleast_2d(rectangular(embeddings, what))
+    require_rows(rows, given, contract, what, where)
+    return rows.astype(np.float32)
+
+
+def rectangular(embeddings: npt.ArrayLike, what: str) -> npt.NDArray[Any]:
+    """Embeddings as an array.
+
+    Raises:
+        InputError: lists of different lengths.
+    """
     try:
-        rows = np.atleast_2d(np.asarray(embeddings))
-    except ValueError as error:  # lists of different lengths
+        return np.asarray(embeddings)
+    except ValueError as error:
         raise InputError(
             f"{what}: expected as many numbers of each, got another number of some ({error}); pass "
             "shape (pictures, dimensions)"
         ) from None
+
+
+def require_rows(
+    rows: npt.NDArray[Any], given: Contract | None, contract: Contract, what: str, where: object
+) -> None:
+    """Refuse rows (N, D) that are no embeddings of a gallery.
+
+    Args:
+        rows: what came, of any length.
+        given: the contract of the embeddings, where it is known.
+        contract: that of the gallery.
+        what: to call them in messages.
+        where: the gallery is, for messages.
+
+    Raises:
+        InputError: they are not of its contract, or no embeddings.
+    """
+    if given is not None:
+        require_same(given, contract, names=(what, f"the gallery {where}"))
     require_directions(rows, what=what)
     if rows.shape[1] != contract.dimension:
         raise InputError(
             f"{what}: expected {contract.dimension} dimensions, as {contract} makes them, got "
             f"{rows.shape[1]}; embed with the gallery's model"
         )
-    lengths = np.linalg.norm(rows.astype(np.float64), axis=1)
-    if not ((lengths >= SHORTEST) & (lengths <= LONGEST)).all():
-        raise InputError(
-            f"{what}: expected lengths from {SHORTEST:g} to {LONGEST:g}, got "
-            f"{lengths.min():g} to {lengths.max():g}; no model makes such embeddings"
-        )
-    return rows.astype(np.float32)
+    for start in range(0, len(rows), CHECKED):
+        chunk = rows[start : start + CHECKED].astype(np.float64)
+        lengths = np.linalg.norm(chunk, axis=1)
+        if not ((lengths >= SHORTEST) & (lengths <= LONGEST)).all():
+            raise InputError(
+                f"{what}: expected lengths from {SHORTEST:g} to {LONGEST:g}, got "
+                f"{lengths.min():g} to {lengths.max():g}; no model makes such embeddings"
+            )
 
 
-def accept_metadata(metadata: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """What is said about a person, as JSON has it.
+def require_people(
+    names: Sequence[str],
+    sources: Sequence[str],
+    digests: Sequence[str],
+    metadata: Mapping[str, Mapping[str, Any]] | None,
+    count: int,
+) -> Mapping[str, Mapping[str, Any]]:
+    """Refuse what is said of `count` embeddings of many people where it cannot be taken.
 
     Raises:
-        InputError: JSON cannot hold it.
+        InputError: names or something said that is no text, or not as many.
     """
-    try:
-        text = json.dumps(dict(metadata), allow_nan=False)
-    except (TypeError, ValueError) as error:
+    what = "embeddings"
+    if len(names) != count:
         raise InputError(
-            f"expected metadata of {name[:80]!r} that JSON can hold ({error}); text, numbers, "
-            "lists and dictionaries by text do"
-        ) from error
-    plain: dict[str, Any] = json.loads(text)
-    return plain
+            f"{what}: expected the name of the person of each of {count}, got {len(names)}"
+        )
+    require_text(names, sources, count, what)
+    require_text([], digests, count, what, kind="digest")
+    said = metadata or {}
+    if others := set(said) - set(map(str, names)):
+        raise InputError(
+            f"{what}: expected metadata of the people they are of, got some of "
+            f"{min(others)[:80]!r}; describe says something about who is enrolled"
+        )
+    for one in said.values():
+        as_json(one)
+    return said
 
 
-def _writable(text: object) -> bool:
-    if not isinstance(text, str):
-        return False
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def require_text(
+    names: Sequence[str], sources: Sequence[str], count: int, what: str, *, kind: str = "source"
+) -> None:
+    """Refuse names, sources or digests that are no text, or not as many.
+
+    Raises:
+        InputError: they are something else.
+    """
+    if len(sources) and len(sources) != count:
+        raise InputError(f"{what}: expected a {kind} for each of {count}, got {len(sources)}")
+    for each, texts in (("name", names), (kind, sources)):
+        for text in texts:
+            if not _writable(text) or (each == "name" and not text):
+                raise InputError(
+                    f"{what}: expected a {each} in Unicode that is not empty, got "
+                    f"{str(text)[:80]!r}; name it otherwise"
+                )
 
 
 def require_top(top: int) -> None:
@@ -169,6 +197,9 @@ def require_top(top: int) -> None:
         raise InputError(f"top: expected at least 1 candidate, got {top}; 5 are usual")
 
 
-def nobody(name: str) -> InputError:
-    """That nobody has this name."""
-    return InputError(f"expected the name of somebody enrolled, got {name[:80]!r}")
+def _writable(text: object) -> bool:
+    try:
+        str.encode(text)  # type: ignore[arg-type]
+    except (UnicodeEncodeError, TypeError):
+        return False
+    return True

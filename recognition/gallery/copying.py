@@ -11,7 +11,7 @@ from recognition.contract import Contract, require_same
 from recognition.errors import InputError
 from recognition.gallery.answers import Person
 from recognition.gallery.interface import Gallery
-from recognition.gallery.store import Sample
+from recognition.gallery.records import Sample
 from recognition.progress import Watch, unwatched
 
 AT_ONCE = 4096  # samples enrolled together

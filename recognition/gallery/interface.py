@@ -9,9 +9,9 @@ from typing import Any, Self
 import numpy.typing as npt
 
 from recognition.contract import Contract
-from recognition.gallery.answers import Answer, Person, Receipt, Threshold
+from recognition.gallery.answers import Answer, Faceless, Person, Receipt, Stats, Threshold
 from recognition.gallery.milvus_address import is_milvus
-from recognition.gallery.store import Sample
+from recognition.gallery.records import Sample
 from recognition.progress import Watch, unwatched
 
 
@@ -76,8 +76,22 @@ class Gallery(ABC):
     def known(self) -> list[tuple[str, str, str]]:
         """Name, source and digest of every sample whose digest is known."""
 
+    @abstractmethod
     def __len__(self) -> int:
-        return len(self.people())
+        """How many people are enrolled."""
+
+    @abstractmethod
+    def stats(self) -> Stats:
+        """How many people and samples, how large, by which threshold."""
+
+    @property
+    @abstractmethod
+    def faceless(self) -> Faceless:
+        """Photographs that a sync found nobody on, so that it need not look again."""
+
+    @abstractmethod
+    def set_faceless(self, found: Faceless) -> None:
+        """Remember photographs with nobody on them, until somebody is erased."""
 
     @abstractmethod
     def enroll(
@@ -172,6 +186,9 @@ class Gallery(ABC):
 
         Raises:
             InputError: probes that are no embeddings of this gallery's contract.
+
+        Warns:
+            OutgrownWarning: more people are enrolled than the gallery's threshold holds for.
         """
 
     @abstractmethod

@@ -1,12 +1,13 @@
 """A gallery on a Milvus server, for more people than one machine searches well."""
 
 import hashlib
+import json
 import secrets
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,21 +20,30 @@ from recognition.errors import InputError
 from recognition.gallery.accept import (
     Accepted,
     accept,
-    accept_metadata,
     accept_people,
     accept_rows,
-    nobody,
     require_top,
 )
-from recognition.gallery.answers import Answer, Candidate, Person, Receipt, Threshold
+from recognition.gallery.answers import (
+    Answer,
+    Candidate,
+    Faceless,
+    OutgrownWarning,
+    Person,
+    Receipt,
+    Stats,
+    Threshold,
+)
+from recognition.gallery.changes import as_json, now
 from recognition.gallery.interface import Gallery
 from recognition.gallery.milvus_address import Address
-from recognition.gallery.milvus_collections import Collections, Row, SampleRow, require_fits
+from recognition.gallery.milvus_collections import Collections, Row, SampleRow, fits, require_fits
 from recognition.gallery.milvus_search import best_people
-from recognition.gallery.store import Sample
+from recognition.gallery.records import Sample, nobody
 from recognition.progress import Watch, unwatched
 
 FORMAT = "1"
+FACELESS = "faceless"
 TOGETHER = 2**14  # samples enrolled before anybody sees them
 KEPT = (
     "Milvus deletes by a note, and rewrites segments, drops the old ones (hours later, by "
@@ -59,6 +69,11 @@ class MilvusGallery(Gallery):
         self.address = collections.address
         self._collections = collections
         self._contract = contract
+        self._counted = (0, 0)  # enrolments, and how many people have them
+
+    def __repr__(self) -> str:
+        """Where it is; nothing of who is in it."""
+        return f"MilvusGallery({str(self.address)!r})"
 
     @classmethod
     def create(cls, where: Path | str, contract: Contract) -> Self:
@@ -71,7 +86,7 @@ class MilvusGallery(Gallery):
         about = {
             "format": FORMAT,
             "contract": contract.to_json(),
-            "created": _now(),
+            "created": now(),
             "index": address.kind,
         }
         for key, value in about.items():
@@ -140,6 +155,33 @@ class MilvusGallery(Gallery):
             Sample(np.array(vector, np.float32), source, digest)
             for vector, source, digest in (found[key] for key in keys if key in found)
         ]
+
+    def __len__(self) -> int:
+        """How many people are enrolled."""
+        enrolments = self._collections.count()
+        if self._counted[0] != enrolments:
+            self._counted = (enrolments, len(self.people()))
+        return self._counted[1]
+
+    def stats(self) -> Stats:
+        """How many people and samples, by which threshold; how large, Milvus does not say."""
+        people, used = self.people(), self.threshold
+        samples = sum(person.samples for person in people)
+        outgrown = used.outgrown(len(people)) if used else None
+        return Stats(len(people), samples, None, self.contract, used, outgrown, ())
+
+    @property
+    def faceless(self) -> Faceless:
+        """Photographs that a sync found nobody on, so that it need not look again."""
+        told = self._collections.about(FACELESS).get(FACELESS)
+        return Faceless() if told is None else Faceless.from_json(told)
+
+    def set_faceless(self, found: Faceless) -> None:
+        """Remember photographs with nobody on them, as many as a text field of Milvus holds."""
+        while not fits(found.to_json()):  # the others are looked at again
+            kept = dict(list(found.reasons.items())[: len(found.reasons) // 2])
+            found = Faceless(found.settings, kept)
+        self._collections.put({FACELESS: found.to_json()})
 
     def known(self) -> list[tuple[str, str, str]]:
         """Name, source and digest of every sample whose digest is known."""
@@ -211,10 +253,10 @@ class MilvusGallery(Gallery):
         Raises:
             InputError: nobody has this name, or JSON or a text field of Milvus cannot hold it.
         """
-        told = accept_metadata(metadata, name)
+        told = json.loads(as_json(metadata))
         require_fits(told, f"the metadata of {name[:80]!r}")
         self._rows(name)
-        self._collections.finish([Row(_new_key(), _key_of(name), name, told, _now(), 0)])
+        self._collections.finish([Row(_new_key(), _key_of(name), name, told, now(), 0)])
 
     def identify(
         self,
@@ -233,9 +275,11 @@ class MilvusGallery(Gallery):
         rows = accept_rows(embeddings, contract, self.contract, "probes", self.address)
         given = None if threshold is None else Threshold(threshold)
         with ThreadPoolExecutor(1) as meanwhile:  # both wait for Milvus
-            own = meanwhile.submit(lambda: self.threshold if given is None else given)
+            decided = meanwhile.submit(lambda: (given, None) if given else self._decide())
             found = best_people(self._collections, unit_rows(rows), top)
-            used = own.result()
+            used, outgrown = decided.result()
+        if outgrown:
+            warnings.warn(outgrown, OutgrownWarning, stacklevel=2)
         samples = sorted({one.sample for people in found for one in people})
         sources = self._collections.read(samples, "source")
         return [
@@ -266,12 +310,18 @@ class MilvusGallery(Gallery):
             InputError: nobody has this name.
         """
         count = self.remove(name)
+        self._collections.take_back(FACELESS)  # some may be theirs
         self._collections.purge(_key_of(name))
-        return Receipt(name, count, False, (KEPT,), datetime.now(UTC).isoformat())
+        return Receipt(name, count, False, (KEPT,), now())
 
     def close(self) -> None:
         """Let go of the connection; what was changed is safe already."""
         self._collections.close()
+
+    def _decide(self) -> tuple[Threshold | None, str | None]:
+        """The threshold, and why it holds no more."""
+        used = self.threshold
+        return used, used.outgrown(len(self)) if used and used.people else None
 
     def _rows(self, name: str) -> list[Row]:
         rows = self._collections.enrolments_of(_key_of(name))
@@ -281,9 +331,9 @@ class MilvusGallery(Gallery):
 
     def _enroll(self, people: Sequence[Accepted]) -> None:
         _require_fits(people)
-        now = _now()
+        date = now()
         rows = [
-            Row(_new_key(), _key_of(one.name), one.name, one.metadata, now, len(one.samples))
+            Row(_new_key(), _key_of(one.name), one.name, one.metadata, date, len(one.samples))
             for one in people
         ]
         self._collections.add(_written(people, rows))
@@ -344,7 +394,3 @@ def _new_key() -> str:
     with _counting:
         _last = max(_last + 1, time.time_ns())
         return f"{_last:016x}-{secrets.token_hex(8)}"
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -159,7 +159,22 @@ class Collections:
         with _speaking(self.address):
             self._client.upsert(self._named(ABOUT), rows)
 
+    def take_back(self, key: str) -> None:
+        """Say nothing of it any more."""
+        self._delete(ABOUT, [key])
+
     # enrolments
+
+    def count(self) -> int:
+        """How many are finished."""
+        with _speaking(self.address):
+            (found,) = self._client.query(
+                self._named(ENROLMENTS),
+                filter="",
+                output_fields=["count(*)"],
+                consistency_level=STRONG,
+            )
+        return int(found["count(*)"])
 
     def enrolments(self) -> list[Row]:
         """All that are finished, in their order."""
@@ -220,7 +235,7 @@ class Collections:
         """Delete every sample of a person, of unfinished enrolments too, and have Milvus tidy up."""
         with _speaking(self.address):
             self._client.delete(self._named(SAMPLES), filter=f'person == "{_hex(person)}"')
-            for kind in (SAMPLES, ENROLMENTS):
+            for kind in (SAMPLES, ENROLMENTS, ABOUT):
                 self._client.flush(self._named(kind))
                 self._client.compact(self._named(kind))
 
@@ -425,8 +440,22 @@ def _row(found: dict[str, Any]) -> Row:
     return Row(**{field: found[field] for field in _FIELDS} | told)
 
 
-def _text(value: object, what: str) -> str:
+def fits(value: object) -> bool:
+    """Whether a text field of Milvus can hold it."""
+    return len(_json(value).encode()) <= TEXT
+
+
+def _json(value: object) -> str:
     text = json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half of a character, as JSON can spell it
+        return json.dumps(value)
+    return text
+
+
+def _text(value: object, what: str) -> str:
+    text = _json(value)
     if (size := len(text.encode())) > TEXT:
         raise InputError(
             f"{what}: expected at most {TEXT:,} bytes in JSON, got {size:,}; a text field of "

@@ -15,7 +15,7 @@ import pytest
 from recognition.contract import Contract, Preprocessing
 from recognition.errors import InputError
 from recognition.gallery import milvus_collections as module
-from recognition.gallery.answers import Threshold
+from recognition.gallery.answers import Faceless, Threshold
 from recognition.gallery.interface import Gallery
 from recognition.gallery.milvus import MilvusGallery
 
@@ -206,6 +206,14 @@ def test_what_no_text_field_holds_is_refused_before_anything_is_written(
         gallery.enroll(embeddings=[1, 0, 0, 0], **wrong)
     assert list(gallery._collections.everything()) == []
     assert gallery.people() == []
+
+
+def test_of_many_photographs_without_a_face_some_are_remembered(gallery: MilvusGallery) -> None:
+    found = Faceless("settings", {f"{n:064x}": "no face was found" for n in range(5000)})
+    gallery.set_faceless(found)
+    assert gallery.faceless.settings == "settings"
+    assert 300 < len(gallery.faceless.reasons) < 1000
+    assert gallery.faceless.reasons.items() <= found.reasons.items()
 
 
 def test_names_are_in_no_filter(gallery: MilvusGallery, monkeypatch: pytest.MonkeyPatch) -> None:
