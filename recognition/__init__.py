@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from recognition.evaluation.options import Options
     from recognition.evaluation.quality import Quality
     from recognition.evaluation.task import Grouping
+    from recognition.gallery.classifier import OpenSetClassifier
     from recognition.metrics import angle_statistics, equal_error_rate, fnir_at_fpir, tar_at_fmr
     from recognition.metrics.thresholds import choose_threshold
     from recognition.protocols import open_set_split, split_people
@@ -54,6 +55,7 @@ _HOME = {
     "Ijb": "datasets.ijb",
     "InputError": "errors",
     "Normaliser": "cohorts",
+    "OpenSetClassifier": "gallery.classifier",
     "Options": "evaluation.options",
     "PeopleList": "datasets.people_lists",
     "Pictures": "datasets.pictures",
@@ -105,6 +107,7 @@ __all__ = [
     "Ijb",
     "InputError",
     "Normaliser",
+    "OpenSetClassifier",
     "Options",
     "PeopleList",
     "Pictures",

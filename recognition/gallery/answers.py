@@ -9,6 +9,7 @@ from typing import Any, Literal, Self, get_args
 from recognition.errors import InputError
 
 Rule = Literal["fpir", "fmr", "given"]
+PersonScore = Literal["best", "template"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class Threshold:
         data: sha256 of what it was measured on, empty for `given`.
         date: when it was set, in ISO 8601.
         note: what else to know, such as how many more people are needed.
+        score: what scores it is for: of a person's sample most alike, or of the template, the
+            mean of all. They lie differently, and one threshold does not serve both.
     """
 
     value: float
@@ -39,6 +42,7 @@ class Threshold:
     data: str = ""
     date: str = ""
     note: str = ""
+    score: PersonScore = "best"
 
     def __post_init__(self) -> None:
         if type(self.value) not in (int, float) or not math.isfinite(self.value):
@@ -48,6 +52,11 @@ class Threshold:
         if self.rule not in get_args(Rule):
             raise InputError(
                 f"threshold: expected a rule of {', '.join(get_args(Rule))}, got {self.rule!r}"
+            )
+        if self.score not in get_args(PersonScore):
+            raise InputError(
+                f"threshold: expected a score of {' or '.join(get_args(PersonScore))}, got "
+                f"{self.score!r}"
             )
 
     def __str__(self) -> str:
@@ -79,6 +88,23 @@ class Threshold:
             raise InputError(
                 f"expected a threshold in JSON, got {text[:80]!r}; run recognition calibrate again"
             ) from error
+
+
+def require_score(threshold: Threshold | None, score: PersonScore) -> None:
+    """Refuse to decide on scores that a threshold was not set for.
+
+    Raises:
+        InputError: another score than the threshold's, or none that there is.
+    """
+    if score not in get_args(PersonScore):
+        raise InputError(
+            f"score: expected {' or '.join(get_args(PersonScore))}, got {score!r}; best is usual"
+        )
+    if threshold is not None and threshold.score != score:
+        raise InputError(
+            f"expected {threshold.score} scores, for which the threshold {threshold} was set, got "
+            f"{score}; calibrate anew for {score} scores, or give a threshold"
+        )
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,23 @@ import numpy.typing as npt
 from filelock import FileLock, Timeout
 
 from recognition.contract import Contract, require_same
-from recognition.embeddings import require_directions, unit_rows
+from recognition.embeddings import unit_rows
 from recognition.errors import InputError
-from recognition.gallery.answers import Answer, Candidate, Person, Receipt, Threshold
+from recognition.gallery.answers import (
+    Answer,
+    Candidate,
+    Person,
+    PersonScore,
+    Receipt,
+    Threshold,
+    require_score,
+)
 from recognition.gallery.cache import Cache, Cached
 from recognition.gallery.store import Sample, Store
-from recognition.search.scan import best_people
+from recognition.gallery.vectors import gallery_rows
+from recognition.search.means import Templates, best_templates
+from recognition.search.scan import Hit, best_people
 
-SHORTEST, LONGEST = 1e-6, 1e6  # lengths of embeddings
 FLUSHED = 2**15  # rows in memory before they are written to the cache
 LOCK, CACHE = "lock", "cache"
 PATIENCE = 30.0  # seconds to wait for another writer
@@ -51,6 +60,7 @@ class Gallery:
         self._names: dict[int, str] = {}
         self._seen_change = 0
         self._version: tuple[int, int] | None = None
+        self._means: tuple[tuple[int, int] | None, Templates] | None = None
         self.problems: tuple[str, ...] = ()
         self._load()
 
@@ -142,6 +152,7 @@ class Gallery:
         *,
         top: int = 5,
         threshold: float | None = None,
+        score: PersonScore | None = None,
         contract: Contract | None = None,
     ) -> list[Answer]:
         """Who is on each of (N, D) probes: the best person, or unknown.
@@ -150,16 +161,24 @@ class Gallery:
             embeddings: (N, D), of any length.
             top: how many candidates to list.
             threshold: instead of the gallery's.
+            score: of a person, by the best sample or by the template, the mean of the unit
+                samples; what the gallery's threshold was set for where it is not given.
             contract: of the probes, checked against the gallery's where it is given.
 
         Raises:
-            InputError: probes that are no embeddings of this gallery's contract.
+            InputError: probes that are no embeddings of this gallery's contract, scores other
+                than the gallery's threshold was set for, or, with templates, a person whose
+                samples cancel out.
         """
         if top < 1:
             raise InputError(f"top: expected at least 1 candidate, got {top}; 5 are usual")
         rows = self._rows(embeddings, contract, "probes")
         self._refresh()
-        used = self.threshold if threshold is None else Threshold(threshold)
+        used = self.threshold if threshold is None else Threshold(threshold, score=score or "best")
+        by = score or ("best" if used is None else used.score)
+        require_score(used, by)
+        if by == "template":
+            return [self._by_template(hits, top, used) for hits in self._templates(rows, top)]
         found = best_people([part.part for part in self._parts], unit_rows(rows), top)
         numbers = {int(self._parts[hit.part].samples[hit.place]) for hits in found for hit in hits}
         sources = self._store.sources(numbers)
@@ -176,6 +195,17 @@ class Gallery:
             candidates.sort(key=lambda one: (-one.score, one.name))
             answers.append(Answer.of(tuple(candidates[:top]), used))
         return answers
+
+    def _templates(self, rows: npt.NDArray[np.float32], top: int) -> list[list[Hit]]:
+        if self._means is None or self._means[0] != self._version:
+            parts = [part.part for part in self._parts]
+            self._means = self._version, Templates.of(parts, self._names.__getitem__)
+        return best_templates(self._means[1], unit_rows(rows), top)
+
+    def _by_template(self, hits: Sequence[Hit], top: int, used: Threshold | None) -> Answer:
+        candidates = [Candidate(self._names[hit.person], hit.score) for hit in hits]
+        candidates.sort(key=lambda one: (-one.score, one.name))
+        return Answer.of(tuple(candidates[:top]), used)
 
     def remove(self, name: str) -> int:
         """Take a person out of the gallery; how many samples there were.
@@ -226,19 +256,13 @@ class Gallery:
         if contract is not None:
             require_same(contract, self.contract, names=(what, f"the gallery {self.folder}"))
         rows = np.atleast_2d(np.asarray(embeddings))
-        require_directions(rows, what=what)
+        made = gallery_rows(rows, what=what)
         if rows.shape[1] != self.contract.dimension:
             raise InputError(
                 f"{what}: expected {self.contract.dimension} dimensions, as {self.contract} "
                 f"makes them, got {rows.shape[1]}; embed with the gallery's model"
             )
-        lengths = np.linalg.norm(rows.astype(np.float64), axis=1)
-        if not ((lengths >= SHORTEST) & (lengths <= LONGEST)).all():
-            raise InputError(
-                f"{what}: expected lengths from {SHORTEST:g} to {LONGEST:g}, got "
-                f"{lengths.min():g} to {lengths.max():g}; no model makes such embeddings"
-            )
-        return rows.astype(np.float32)
+        return made
 
     def _lock_held(self) -> Any:
         try:
