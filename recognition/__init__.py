@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from recognition.comparisons import ScoreLists, Scores, compare_all
     from recognition.comparisons.all_pairs import tally_all
     from recognition.comparisons.tally import Tally
+    from recognition.contract import Contract
     from recognition.datasets.blufr import read_blufr
     from recognition.datasets.drawn import draw_faces
     from recognition.datasets.embedding_files import read_embeddings
@@ -38,7 +39,22 @@ if TYPE_CHECKING:
     from recognition.evaluation.options import Options
     from recognition.evaluation.quality import Quality
     from recognition.evaluation.task import Grouping
+    from recognition.faces.embedding import embed_folder
+    from recognition.faces.models.loading import load_embedder
+    from recognition.faces.photos import find_photos, load_photo
+    from recognition.faces.reader import read_faces
+    from recognition.gallery.answers import (
+        Answer,
+        Candidate,
+        OutgrownWarning,
+        Person,
+        Receipt,
+        Threshold,
+    )
+    from recognition.gallery.calibration import calibrate
     from recognition.gallery.classifier import OpenSetClassifier
+    from recognition.gallery.gallery import Gallery
+    from recognition.gallery.portable import export_people, import_people
     from recognition.metrics import angle_statistics, equal_error_rate, fnir_at_fpir, tar_at_fmr
     from recognition.metrics.thresholds import choose_threshold
     from recognition.protocols import open_set_split, split_people
@@ -47,42 +63,58 @@ if TYPE_CHECKING:
     from recognition.templates import Pooling, Templates, pool_templates
 
 _HOME = {
+    "Answer": "gallery.answers",
+    "Candidate": "gallery.answers",
+    "Contract": "contract",
     "Distractors": "evaluation.distractors",
     "Estimate": "evaluation",
     "Evaluation": "evaluation",
     "Findings": "evaluation.findings",
+    "Gallery": "gallery.gallery",
     "Grouping": "evaluation.task",
     "Ijb": "datasets.ijb",
     "InputError": "errors",
     "Normaliser": "cohorts",
     "OpenSetClassifier": "gallery.classifier",
     "Options": "evaluation.options",
+    "OutgrownWarning": "gallery.answers",
     "PeopleList": "datasets.people_lists",
+    "Person": "gallery.answers",
     "Pictures": "datasets.pictures",
     "Pooling": "templates",
     "Quality": "evaluation.quality",
+    "Receipt": "gallery.answers",
     "ScoreLists": "comparisons",
     "Scores": "comparisons",
     "Tally": "comparisons.tally",
     "Templates": "templates",
+    "Threshold": "gallery.answers",
     "VerificationSet": "datasets.verification_sets",
     "angle_statistics": "metrics",
+    "calibrate": "gallery.calibration",
     "choose_threshold": "metrics.thresholds",
     "compare_all": "comparisons",
     "draw_faces": "datasets.drawn",
+    "embed_folder": "faces.embedding",
     "equal_error_rate": "metrics",
     "evaluate": "evaluation.everything",
     "evaluate_blufr": "evaluation.blufr",
     "evaluate_ijb": "evaluation.ijb",
     "evaluate_scores": "evaluation.everything",
     "evaluate_strangers": "evaluation",
+    "export_people": "gallery.portable",
     "find_neighbours": "search",
+    "find_photos": "faces.photos",
     "fnir_at_fpir": "metrics",
+    "import_people": "gallery.portable",
+    "load_embedder": "faces.models.loading",
+    "load_photo": "faces.photos",
     "open_set_split": "protocols",
     "pool_templates": "templates",
     "rank_among_distractors": "search.distractors",
     "read_blufr": "datasets.blufr",
     "read_embeddings": "datasets.embedding_files",
+    "read_faces": "faces.reader",
     "read_features": "datasets.megaface",
     "read_folder": "datasets.folder",
     "read_ijb": "datasets.ijb",
@@ -99,42 +131,58 @@ _HOME = {
 }
 
 __all__ = [
+    "Answer",
+    "Candidate",
+    "Contract",
     "Distractors",
     "Estimate",
     "Evaluation",
     "Findings",
+    "Gallery",
     "Grouping",
     "Ijb",
     "InputError",
     "Normaliser",
     "OpenSetClassifier",
     "Options",
+    "OutgrownWarning",
     "PeopleList",
+    "Person",
     "Pictures",
     "Pooling",
     "Quality",
+    "Receipt",
     "ScoreLists",
     "Scores",
     "Tally",
     "Templates",
+    "Threshold",
     "VerificationSet",
     "angle_statistics",
+    "calibrate",
     "choose_threshold",
     "compare_all",
     "draw_faces",
+    "embed_folder",
     "equal_error_rate",
     "evaluate",
     "evaluate_blufr",
     "evaluate_ijb",
     "evaluate_scores",
     "evaluate_strangers",
+    "export_people",
     "find_neighbours",
+    "find_photos",
     "fnir_at_fpir",
+    "import_people",
+    "load_embedder",
+    "load_photo",
     "open_set_split",
     "pool_templates",
     "rank_among_distractors",
     "read_blufr",
     "read_embeddings",
+    "read_faces",
     "read_features",
     "read_folder",
     "read_ijb",

@@ -7,6 +7,8 @@ torch. The network itself needs none of it, so its module is imported alone.
 import importlib
 import importlib.util
 import sys
+from collections.abc import Iterable
+from pathlib import Path
 from types import ModuleType
 from typing import cast
 
@@ -23,14 +25,19 @@ def inception_resnet_v1() -> nn.Module:
     Its embedding is what stands before the normalisation, so that heads see its length. Training
     needs batches of two or more.
     """
-    network = _network_module().InceptionResnetV1()
+    network = submodule("models.inception_resnet_v1").InceptionResnetV1()
     network.classify = True  # it then skips its own normalisation, for a classifier of our own
     network.logits = nn.Identity()
     return cast(nn.Module, network)
 
 
-def _network_module() -> ModuleType:
-    name = f"{PACKAGE}.models.inception_resnet_v1"
+def submodule(name: str) -> ModuleType:
+    """A module of facenet-pytorch without what the package imports beside it.
+
+    Raises:
+        InputError: facenet-pytorch is not installed.
+    """
+    name = f"{PACKAGE}.{name}"
     if name in sys.modules:
         return sys.modules[name]
     before = {key for key in sys.modules if key.split(".")[0] == PACKAGE}
@@ -45,13 +52,27 @@ def _network_module() -> ModuleType:
                 del sys.modules[key]
 
 
-def _bare_package() -> ModuleType:
-    spec = importlib.util.find_spec(PACKAGE)
-    if spec is None or spec.submodule_search_locations is None:
+def folder() -> Path:
+    """Where facenet-pytorch is installed.
+
+    Raises:
+        InputError: it is not.
+    """
+    spec = None if PACKAGE in sys.modules else importlib.util.find_spec(PACKAGE)
+    places = spec.submodule_search_locations if spec else _paths(sys.modules.get(PACKAGE))
+    if not places:
         raise InputError(
-            "inception_resnet_v1 needs facenet-pytorch, which is not installed; "
+            "facenet-pytorch is needed for this, and it is not installed; "
             "pip install facenet-pytorch==2.5.3"
         )
+    return Path(next(iter(places)))
+
+
+def _paths(package: ModuleType | None) -> Iterable[str]:
+    return getattr(package, "__path__", ())
+
+
+def _bare_package() -> ModuleType:
     package = ModuleType(PACKAGE)
-    package.__path__ = list(spec.submodule_search_locations)
+    package.__path__ = [str(folder())]
     return package

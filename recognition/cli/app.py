@@ -5,9 +5,17 @@ from typing import Annotated
 
 import typer
 
+from recognition.cli.calibrate import calibrate
 from recognition.cli.compare import compare
+from recognition.cli.detect import detect
+from recognition.cli.embed import embed
 from recognition.cli.evaluate import evaluate
+from recognition.cli.export import export
+from recognition.cli.gallery import gallery
 from recognition.cli.help import Grouped
+from recognition.cli.identify import identify
+from recognition.cli.verify import verify
+from recognition.cli.weights import weights
 
 app = typer.Typer(
     name="recognition",
@@ -17,7 +25,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(cls=Grouped, short_help="Train with each head, and judge it on strangers.")(compare)
+app.command(cls=Grouped, short_help="Cut out the faces on photographs, and show them.")(detect)
+app.command(cls=Grouped, short_help="Find and embed the faces on photographs.")(embed)
 app.command(cls=Grouped, short_help="Say what your embeddings are worth on strangers.")(evaluate)
+app.command(cls=Grouped, short_help="Say whether two photographs show one person.")(verify)
+app.add_typer(weights, name="weights", short_help="Published weights: list, fetch, verify.")
+app.add_typer(export, name="export", short_help="Write a network for other programs.")
+app.add_typer(gallery, name="gallery", short_help="Enrol people, see who is, forget people.")
+app.command(cls=Grouped, short_help="Set from which score on a name is given.")(calibrate)
+app.command(cls=Grouped, short_help="Say who is on photographs, or that nobody knows.")(identify)
 
 
 def _version(wanted: bool) -> None:
@@ -34,7 +50,7 @@ def _options(
 ) -> None:
     """How well embeddings tell people apart who were never seen in training.
 
-    Exit codes: 0 done; 2 the input or the options make no sense, one sentence on stderr says why,
+    Exit codes: 0 done; 1 a check said no (verify, doctor); 2 the input or the options make no sense, one sentence on stderr says why,
     and nothing was written; 130 stopped by Ctrl-C, and nothing was written.
     """
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from numpy.lib import format as npy
 
 from recognition.errors import InputError
+from recognition.whole_files import save_arrays
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -44,20 +45,7 @@ def save(path: Path, arrays: Arrays, mark: str) -> None:
 
     Only the owner may read it, as its pairs tell who looks like whom.
     """
-    part = path.with_name(path.name + ".part")
-    part.unlink(missing_ok=True)
-    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        np.savez(file, **{**arrays, "mark": np.array(mark)}, allow_pickle=False)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-    if os.name == "posix":
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+    save_arrays(path, {**arrays, "mark": np.array(mark)})
 
 
 def remove(path: Path) -> None:

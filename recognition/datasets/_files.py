@@ -49,12 +49,12 @@ def refusing(path: Path, expected: str, way_out: str) -> Iterator[None]:
 def reason(error: BaseException) -> str:
     """Why something could not be read, short enough for a sentence."""
     words = str(getattr(error, "strerror", None) or error).strip().splitlines()
-    return _printable(words[0][:160]) if words else type(error).__name__
+    return printable(words[0][:160]) if words else type(error).__name__
 
 
 def shown(path: Path) -> str:
     """A path that can be printed whatever bytes are in it."""
-    return _printable(str(path))
+    return printable(str(path))
 
 
 def listed(names: Iterable[str], most: int = 5) -> str:
@@ -67,6 +67,7 @@ def listed(names: Iterable[str], most: int = 5) -> str:
     return ", ".join([*(repr(name[:80]) for name in few[:most]), *["..."][: len(few) - most]])
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """Text with a mark for whatever moves a cursor, ends a line or is no Unicode."""
     clean = text.encode(errors="surrogateescape").decode(errors="replace")
     return "".join(c if c.isprintable() else "�" for c in clean)

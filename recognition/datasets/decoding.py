@@ -3,13 +3,14 @@
 import io
 import stat
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from recognition.datasets.pictures import Skipped
 from recognition.errors import InputError
@@ -77,15 +78,50 @@ def decode(source: Source, height: int, width: int) -> Pixels:
         if source.ndim == 3:
             return fit(Image.fromarray(source), height, width)
         source = source.tobytes()
+    file = source if isinstance(source, Path) else io.BytesIO(source)
+    side = 2 * max(height, width)  # still larger than asked, whichever way it is turned
+    with opened(file) as image:
+        image.draft(None, (side, side))
+        return fit(upright(image).image, height, width)
+
+
+@contextmanager
+def opened(
+    file: Path | io.BytesIO, formats: tuple[str, ...] = FORMATS
+) -> Iterator[ImageFile.ImageFile]:
+    """A picture whose header is read, and nothing more; one with too many pixels is refused.
+
+    Args:
+        file: the file, or its bytes.
+        formats: Pillow's names of those that are let in.
+
+    Raises:
+        Exception: nearly any, where there is no such picture; `few_words` says why.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # odd metadata
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        file = source if isinstance(source, Path) else io.BytesIO(source)
-        with Image.open(file, formats=FORMATS) as image:
-            side = 2 * max(height, width)  # still larger than asked, whichever way it is turned
-            image.draft(None, (side, side))
-            image.load()
-            return fit(_upright(image), height, width)
+        with Image.open(file, formats=formats) as image:
+            yield image
+
+
+class Upright(NamedTuple):
+    """A picture turned upright, and the EXIF orientation it had, 1 to 8."""
+
+    image: Image.Image
+    orientation: int
+
+
+def upright(image: Image.Image) -> Upright:
+    """Decode all of it, and turn it as its EXIF tag says."""
+    image.load()
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+        if orientation not in range(2, 9):
+            return Upright(image, 1)
+        return Upright(ImageOps.exif_transpose(image), int(orientation))
+    except Exception:  # a damaged tag says nothing, and the pixels are sound
+        return Upright(image, 1)
 
 
 def side_lengths(size: tuple[int, int] | int) -> tuple[int, int]:
@@ -108,7 +144,7 @@ def side_lengths(size: tuple[int, int] | int) -> tuple[int, int]:
 
 def fit(image: Image.Image, height: int, width: int) -> Pixels:
     """The picture as (height, width, 3) uint8 RGB, averaged where it shrinks."""
-    rgb = _rgb(image)
+    rgb = as_rgb(image)
     if rgb.size != (width, height):
         # reducing by whole blocks first is much faster on a large picture and looks the same
         rgb = rgb.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=3.0)
@@ -134,14 +170,7 @@ def _require_regular(path: Path) -> None:
         raise OSError("empty file")
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # a damaged tag says nothing, and the pixels are sound
-        return image
-
-
-def _rgb(image: Image.Image) -> Image.Image:
+def as_rgb(image: Image.Image) -> Image.Image:
     """8-bit RGB of any mode: 16 bits scaled, transparency laid on white."""
     if image.mode == "F":
         raise OSError("floating-point pixels have no agreed range; convert it to 8 bits")

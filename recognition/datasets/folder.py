@@ -59,7 +59,7 @@ def read_folder(
     files = sorted(_image_files(root, skipped), key=natural)
     if not files:
         raise InputError(_nothing_below(root, skipped))
-    files, labels = _persons(files, skipped)
+    files, labels = persons_of(files, skipped)
     source = f"pictures below {_printable(str(root))}"
     kept = choose(labels, sides, people=people, seed=seed, what=source)
     names = [files[place] for place in kept.places]
@@ -120,7 +120,7 @@ def _image_files(root: Path, skipped: list[Skipped]) -> Iterator[str]:
                 yield path.as_posix()
 
 
-def _persons(files: Sequence[str], skipped: list[Skipped]) -> tuple[list[str], list[str]]:
+def persons_of(files: Sequence[str], skipped: list[Skipped]) -> tuple[list[str], list[str]]:
     """The files, and the person on each: the folder, without the name of a split above it."""
     folders = [PurePosixPath(name).parent for name in files]
     divided = all(folder.parts[0].lower() in SPLITS for folder in folders)

@@ -1,14 +1,27 @@
 """Photographs in, faces and their embeddings out, one photograph after the other."""
 
-from dataclasses import dataclass
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from math import floor
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from recognition.faces.face import Face, Floats
-from recognition.faces.photos import PhotoFile
+from recognition.comparisons.threads import threads, workers
+from recognition.errors import InputError
+from recognition.faces.alignment import crop_face
+from recognition.faces.embedder import Embedder
+from recognition.faces.face import Detector, Face, Floats, Pixels
+from recognition.faces.photos import Photo, PhotoFile, load_photo
 
 CERTAIN = 0.95  # below it MTCNN also takes what is no face for one
+BATCH = 16  # crops that are embedded at once; more is hardly faster
+ROOM = 2**26  # pixels on which faces are looked for at the same time, at some twenty bytes each
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +35,7 @@ class Outcome:
         embedded: (n,) places in `faces` of those that were embedded, ascending.
         embeddings: (n, D) of these.
         problem: why nothing of it can be used, in a few words; empty where something can.
+        failures: why a face that is certain has no embedding, by its place in `faces`.
     """
 
     file: PhotoFile
@@ -30,3 +44,226 @@ class Outcome:
     embedded: npt.NDArray[np.int64]
     embeddings: Floats
     problem: str = ""
+    failures: Mapping[int, str] = field(default_factory=dict)
+
+
+def embed_photos(
+    files: Iterable[PhotoFile],
+    detector: Detector,
+    embedder: Embedder | None,
+    *,
+    min_score: float = CERTAIN,
+    load: Callable[[PhotoFile], Photo] = load_photo,
+    batch: int = BATCH,
+) -> Generator[Outcome, None, None]:
+    """What becomes of each photograph, in the order of the files, as soon as it is known.
+
+    Several photographs are worked on at a time, one a thread (`OMP_NUM_THREADS`, or one a core);
+    crops are embedded in batches across photographs. What lies in memory does not grow with the
+    number of files. Detector and embedder are called from several threads at once. Close the
+    iterator to stop early (`contextlib.closing`); no thread works on after that.
+
+    Args:
+        files: the photographs; more of them are taken as outcomes are.
+        detector: finds the faces.
+        embedder: embeds them; None only detects.
+        min_score: the score that a face must have to be embedded.
+        load: decodes a file, and raises InputError where it cannot.
+        batch: how many crops are embedded at once.
+
+    Raises:
+        InputError: an option makes no sense, or the embedder returns something else than
+            embeddings; a bad file is an `Outcome.problem`.
+    """
+    if not 0 <= min_score <= 1:
+        raise InputError(f"min_score: expected a probability, got {min_score!r}; 0.95 is usual")
+    if batch < 1:
+        raise InputError(f"batch: expected at least one crop, got {batch!r}; 16 is usual")
+    look = _Look(detector, embedder, min_score, load)
+    return _outcomes(files, look, embedder, batch)
+
+
+class _Seen(NamedTuple):
+    """A photograph whose faces were found and cut out."""
+
+    file: PhotoFile
+    digest: str = ""
+    faces: tuple[Face, ...] = ()
+    places: tuple[int, ...] = ()  # in `faces`, of the crops
+    crops: tuple[Pixels, ...] = ()
+    failures: Mapping[int, str] = {}
+    problem: str = ""
+
+
+def _outcomes(
+    files: Iterable[PhotoFile], look: "_Look", embedder: Embedder | None, batch: int
+) -> Generator[Outcome, None, None]:
+    held: deque[_Seen] = deque()
+    with workers() as pool, _cancelling(pool):
+        rows = _Rows(pool, embedder, batch)
+        for seen in _in_order(pool, look, files):
+            rows.add(seen.crops)
+            held.append(seen._replace(crops=()))
+            if len(held) > 4 * batch:  # photographs without faces do not wait for ever
+                rows.flush()
+            while held and rows.ready(len(held[0].places)):
+                yield _finished(held[0], rows.take(len(held.popleft().places)))
+        rows.flush()
+        while held:
+            yield _finished(held[0], rows.take(len(held.popleft().places)))
+
+
+@contextmanager
+def _cancelling(pool: Executor) -> Iterator[None]:
+    """Work that has not begun is dropped when one leaves."""
+    try:
+        yield
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _in_order(pool: Executor, look: "_Look", files: Iterable[PhotoFile]) -> Iterator[_Seen]:
+    """Each photograph seen, while the next ones are looked at already."""
+    begun: deque[Future[_Seen]] = deque()
+    for file in files:
+        begun.append(pool.submit(look, file))
+        if len(begun) > 2 * threads():
+            yield begun.popleft().result()
+    while begun:
+        yield begun.popleft().result()
+
+
+class _Look:
+    """Decode a photograph, find its faces, and cut out the certain ones."""
+
+    def __init__(
+        self,
+        detector: Detector,
+        embedder: Embedder | None,
+        min_score: float,
+        load: Callable[[PhotoFile], Photo],
+    ) -> None:
+        self._detector, self._min_score, self._load = detector, min_score, load
+        self._preprocessing = embedder.contract.preprocessing if embedder else None
+        self._room = _Room(ROOM)
+
+    def __call__(self, file: PhotoFile) -> _Seen:
+        try:
+            photo = self._load(file)
+            with self._room.taken(photo.pixels.shape[0] * photo.pixels.shape[1]):
+                (faces,) = self._detector.detect([photo.pixels])
+                return self._cut(_Seen(file, photo.digest, tuple(faces)), photo.pixels)
+        except InputError as error:
+            return _Seen(file, problem=getattr(error, "reason", str(error)))
+        except MemoryError:
+            return _Seen(file, problem="more pixels than fit in memory; make it smaller")
+
+    def _cut(self, seen: _Seen, pixels: Pixels) -> _Seen:
+        certain = [k for k, face in enumerate(seen.faces) if face.score >= self._min_score]
+        if not certain:
+            return seen._replace(problem=_nothing_certain(seen.faces))
+        if self._preprocessing is None:
+            return seen
+        crops: dict[int, Pixels] = {}
+        failures: dict[int, str] = {}
+        for place in certain:
+            try:
+                crops[place] = crop_face(pixels, seen.faces[place], self._preprocessing)
+            except InputError as error:
+                failures[place] = str(error)
+        return seen._replace(places=tuple(crops), crops=tuple(crops.values()), failures=failures)
+
+
+class _Room:
+    """So much may be in use at a time; who wants more than there is at all waits until it is alone."""
+
+    def __init__(self, most: int) -> None:
+        self._most = self._left = most
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def taken(self, wanted: int) -> Iterator[None]:
+        wanted = min(wanted, self._most)
+        with self._changed:
+            self._changed.wait_for(lambda: self._left >= wanted)
+            self._left -= wanted
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._left += wanted
+                self._changed.notify_all()
+
+
+class _Rows:
+    """Embeddings of crops in the order in which the crops came, made in batches meanwhile."""
+
+    def __init__(self, pool: Executor, embedder: Embedder | None, batch: int) -> None:
+        self._pool, self._embedder, self._batch = pool, embedder, batch
+        self._crops: list[Pixels] = []
+        self._begun: deque[Future[Floats]] = deque()
+        self._rows: deque[Floats] = deque()
+        self._dimension = embedder.contract.dimension if embedder else 0
+
+    def add(self, crops: Iterable[Pixels]) -> None:
+        self._crops.extend(crops)
+        while len(self._crops) >= self._batch:
+            self._submit(self._batch)
+
+    def flush(self) -> None:
+        """Begin with what does not fill a batch."""
+        if self._crops:
+            self._submit(len(self._crops))
+
+    def ready(self, count: int) -> bool:
+        """Whether `take` has not to wait."""
+        while self._begun and self._begun[0].done():
+            self._rows.extend(self._begun.popleft().result())
+        return len(self._rows) >= count
+
+    def take(self, count: int) -> Floats:
+        """The next embeddings (count, D)."""
+        while len(self._rows) < count:
+            self._rows.extend(self._begun.popleft().result())
+        rows = [self._rows.popleft() for _ in range(count)]
+        return np.stack(rows) if rows else np.empty((0, self._dimension), np.float32)
+
+    def _submit(self, count: int) -> None:
+        crops, self._crops = np.stack(self._crops[:count]), self._crops[count:]
+        if self._embedder is not None:
+            self._begun.append(self._pool.submit(_embedded, self._embedder, crops))
+
+
+def _embedded(embedder: Embedder, crops: Pixels) -> Floats:
+    rows = np.asarray(embedder.embed(crops), np.float32)
+    expected = len(crops), embedder.contract.dimension
+    if rows.shape != expected:
+        raise InputError(
+            f"expected embeddings {expected} as the contract of {embedder.contract.model} says, "
+            f"got {rows.shape}; correct the contract"
+        )
+    return rows
+
+
+def _finished(seen: _Seen, rows: Floats) -> Outcome:
+    """The outcome, without embeddings that cannot be compared with anything."""
+    finite: npt.NDArray[np.bool_] = np.all(np.isfinite(rows), axis=1)
+    usable: npt.NDArray[np.bool_] = finite & np.any(rows, axis=1)
+    places = np.array(seen.places, np.int64)
+    failures = dict(seen.failures)
+    for row in np.flatnonzero(~usable):
+        came = "is all zeros" if finite[row] else "is not finite"
+        failures[int(places[row])] = f"its embedding {came}"
+    problem = seen.problem
+    if failures and not usable.any():
+        problem = next(iter(failures.values()))
+    return Outcome(
+        seen.file, seen.digest, seen.faces, places[usable], rows[usable], problem, failures
+    )
+
+
+def _nothing_certain(faces: tuple[Face, ...]) -> str:
+    if not faces:
+        return "no face"
+    best = floor(100 * max(face.score for face in faces)) / 100
+    return f"only doubtful detections, the best {best:.2f}"

@@ -1,43 +1,59 @@
 """A gallery: who is enrolled, who somebody is, and who wants to be forgotten."""
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from filelock import FileLock, Timeout
 
 from recognition.contract import Contract, require_same
+from recognition.datasets._files import reason, shown
 from recognition.embeddings import unit_rows
 from recognition.errors import InputError
 from recognition.gallery.answers import (
     Answer,
     Candidate,
+    Faceless,
+    OutgrownWarning,
     Person,
     PersonScore,
     Receipt,
+    Stats,
     Threshold,
     require_score,
 )
 from recognition.gallery.cache import Cache, Cached
-from recognition.gallery.store import Sample, Store
-from recognition.gallery.vectors import gallery_rows
-from recognition.search.means import Templates, best_templates
-from recognition.search.scan import Hit, best_people
+from recognition.gallery.changes import as_json, now
+from recognition.gallery.kind import Kinds
+from recognition.gallery.lock import WriterLock
+from recognition.gallery.records import Sample
+from recognition.gallery.searched import Searched
+from recognition.gallery.snapshot import Snapshot
+from recognition.gallery.store import FILE, Store
+from recognition.gallery.vectors import require_rows
+from recognition.progress import Watch, unwatched
+from recognition.search.kinds import Exact, Kind, parse_kind
+from recognition.search.scan import Hit
 
-FLUSHED = 2**15  # rows in memory before they are written to the cache
-LOCK, CACHE = "lock", "cache"
+CHUNK = 2**14  # samples enrolled in one transaction
+CACHE = "cache"
 PATIENCE = 30.0  # seconds to wait for another writer
+READERS = 5.0  # seconds to wait for those who read, so that the log can be emptied
+FACELESS = "faceless"
+INDEX = "index"
+ERASING = "erasing"  # said of a gallery while somebody is being forgotten
 
 
 class Gallery:
     """People by name, each with one or more embeddings of one contract.
 
     SQLite holds the truth; what is searched is a copy, checked by hash before it is used. Several
-    processes may read while one writes; a search sees the last finished change.
+    processes and threads may read while one writes, with one Gallery for all threads of a process
+    or several; a search sees the last finished change. After a fork, open it again.
 
     >>> import tempfile
     >>> from recognition.contract import Preprocessing
@@ -54,15 +70,19 @@ class Gallery:
     def __init__(self, folder: Path, store: Store) -> None:
         self.folder = folder
         self._store = store
-        self._cache = Cache(folder / CACHE, store.contract.dimension)
-        self._lock = FileLock(folder / LOCK, timeout=PATIENCE, mode=0o600)
-        self._parts: list[Cached] = []
-        self._names: dict[int, str] = {}
-        self._seen_change = 0
-        self._version: tuple[int, int] | None = None
-        self._means: tuple[tuple[int, int] | None, Templates] | None = None
-        self.problems: tuple[str, ...] = ()
-        self._load()
+        self._searched = Searched(Cache(folder / CACHE, store.contract.dimension))
+        self._writer = WriterLock(folder, PATIENCE)
+        self._kinds = Kinds()
+        self._counted = ((-1, -1), 0)  # the state of the store, and how many people there are
+        try:
+            self._begin()
+        except BaseException:
+            store.close()
+            raise
+
+    def __repr__(self) -> str:
+        """Where it is; nothing of who is in it."""
+        return f"Gallery({shown(self.folder)!r})"
 
     @classmethod
     def create(cls, path: Path | str, contract: Contract) -> Self:
@@ -72,9 +92,15 @@ class Gallery:
             InputError: something is there already.
         """
         folder = Path(path)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise InputError(f"{folder} exists already; open it, or name another folder")
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            if folder.exists() and (not folder.is_dir() or _others(folder)):
+                raise InputError(f"{shown(folder)} exists already; open it, or name another folder")
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"expected to make a gallery at {shown(folder)}, but the folder cannot be made "
+                f"({reason(error)}); name another"
+            ) from error
         return cls(folder, Store.create(folder, contract))
 
     @classmethod
@@ -94,19 +120,75 @@ class Gallery:
     @property
     def threshold(self) -> Threshold | None:
         """From which score on a name is given; None until it is set."""
-        return self._store.threshold
+        with self._store.snapshot() as snapshot:
+            return snapshot.threshold
 
     def set_threshold(self, threshold: Threshold) -> None:
         """Decide by this threshold from now on."""
-        with self._lock_held():
-            self._store.set_threshold(threshold)
+        with self._writer.held(), self._store.changing() as changes:
+            changes.say("threshold", threshold.to_json())
+
+    @property
+    def index(self) -> Kind:
+        """By which kind of index samples are searched; exact until another is set."""
+        with self._store.snapshot() as snapshot:
+            return _index(snapshot)
+
+    def set_index(self, kind: Kind) -> None:
+        """Search by this kind of index from now on; it is made in memory when it is first used."""
+        with self._writer.held(), self._store.changing() as changes:
+            changes.say(INDEX, str(kind))
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What was wrong with the copy that is searched; it was made again."""
+        return self._searched.problems
 
     def people(self) -> list[Person]:
         """Everybody, by name."""
-        return list(self._store.people())
+        with self._store.snapshot() as snapshot:
+            return list(snapshot.people())
+
+    def samples(self, name: str) -> list[Sample]:
+        """All that is kept of a person's embeddings, oldest first.
+
+        Raises:
+            InputError: nobody has this name.
+        """
+        with self._store.snapshot() as snapshot:
+            return snapshot.samples(name, self.contract.dimension)
+
+    def known(self) -> list[tuple[str, str, str]]:
+        """Name, source and digest of every sample whose digest is known."""
+        with self._store.snapshot() as snapshot:
+            return snapshot.known()
+
+    @property
+    def faceless(self) -> Faceless:
+        """Photographs that a sync found nobody on, so that it need not look again."""
+        with self._store.snapshot() as snapshot:
+            told = snapshot.about(FACELESS)
+        return Faceless() if told is None else Faceless.from_json(told)
+
+    def set_faceless(self, found: Faceless) -> None:
+        """Remember photographs with nobody on them, until somebody is erased."""
+        with self._writer.held(), self._store.changing() as changes:
+            changes.say(FACELESS, found.to_json())
+
+    def stats(self) -> Stats:
+        """How many people and samples, how large, by which threshold."""
+        with self._store.snapshot() as snapshot:
+            people, samples = snapshot.count("people"), snapshot.count()
+            used = snapshot.threshold
+        outgrown = used.outgrown(people) if used else None
+        return Stats(
+            people, samples, _size(self.folder), self.contract, used, outgrown, self.problems
+        )
 
     def __len__(self) -> int:
-        return len(self.people())
+        """How many people are enrolled."""
+        with self._store.snapshot() as snapshot:
+            return snapshot.count("people")
 
     def enroll(
         self,
@@ -114,6 +196,8 @@ class Gallery:
         embeddings: npt.ArrayLike,
         *,
         sources: Sequence[str] = (),
+        digests: Sequence[str] = (),
+        replacing: Sequence[str] = (),
         metadata: Mapping[str, Any] | None = None,
         contract: Contract | None = None,
     ) -> None:
@@ -123,28 +207,88 @@ class Gallery:
             name: any text that is not empty.
             embeddings: (N, D), or one (D,), of any length.
             sources: what to call each, such as the photograph.
+            digests: sha256 of what each was made from, by which it is known again.
+            replacing: digests of samples of this person that go when these come.
             metadata: about the person, for JSON; replaces what it names.
             contract: of the embeddings, checked against the gallery's where it is given.
 
         Raises:
             InputError: a name, a vector or a contract that cannot be taken; nothing is changed.
         """
-        rows = self._rows(embeddings, contract, f"embeddings of {name[:80]!r}")
-        if not name or not _writable(name):
-            raise InputError(f"expected a name in Unicode that is not empty, got {name[:80]!r}")
-        if sources and len(sources) != len(rows):
-            raise InputError(
-                f"expected a source for each of {len(rows)} embeddings of {name[:80]!r}, got "
-                f"{len(sources)}"
-            )
-        samples = [
-            Sample(row, source)
-            for row, source in zip(rows, sources or [""] * len(rows), strict=True)
-        ]
-        with self._lock_held():
-            self._store.enroll(name, samples, metadata or {})
-            self._refresh()
+        what = f"embeddings of {name[:80]!r}"
+        rows = self._rows(embeddings, contract, what)
+        _require_text([name], sources, len(rows), what)
+        _require_text([], digests, len(rows), what, kind="digest")
+        as_json(metadata or {})
+        empty = [""] * len(rows)
+        samples = list(map(Sample, rows, sources or empty, digests or empty))
+        with self._writer.held():
+            with self._store.changing() as changes:
+                changes.enroll(name, samples, metadata or {}, replacing)
             self._flush()
+
+    def discard(self, name: str, digests: Sequence[str]) -> int:
+        """Take some samples of a person out, by their digests; how many there were.
+
+        Who has none left is enrolled no more.
+
+        Raises:
+            InputError: nobody has this name.
+        """
+        with self._writer.held():
+            with self._store.changing() as changes:
+                count = changes.discard(name, digests)
+            self._flush()
+        return count
+
+    def enroll_many(
+        self,
+        embeddings: npt.ArrayLike,
+        names: Sequence[str],
+        *,
+        sources: Sequence[str] = (),
+        digests: Sequence[str] = (),
+        contract: Contract | None = None,
+        watch: Watch = unwatched,
+    ) -> None:
+        """Add samples (N, D) of many people, each with the name of its person.
+
+        Everything is checked before anything is changed. Then it is written 16,384 samples at a
+        time: who is stopped has enrolled the first so many of them, and no part of one.
+
+        Args:
+            embeddings: (N, D), of any length; a memory map is read in chunks.
+            names: (N,) of the person of each, any text that is not empty.
+            sources: what to call each, such as the photograph.
+            digests: of what each was made of, as in `enroll`.
+            contract: of the embeddings, checked against the gallery's where it is given.
+            watch: told how many samples are enrolled.
+
+        Raises:
+            InputError: a name, a vector or a contract that cannot be taken; nothing is changed.
+        """
+        what = "embeddings"
+        given = self._checked(np.asarray(embeddings), contract, what)
+        if len(names) != len(given):
+            raise InputError(
+                f"{what}: expected the name of the person of each of {len(given)}, got {len(names)}"
+            )
+        _require_text(names, sources, len(given), what)
+        _require_text(names, digests, len(given), what, kind="digest")
+        with self._writer.held(), watch("enrolling", len(given)) as advance:
+            for start in range(0, len(given), CHUNK):
+                chunk = slice(start, start + CHUNK)
+                rows = given[chunk].astype(np.float32)
+                empty = [""] * len(rows)
+                samples = map(Sample, rows, sources[chunk] or empty, digests[chunk] or empty)
+                people: dict[str, list[Sample]] = {}
+                for name, sample in zip(names[chunk], samples, strict=True):
+                    people.setdefault(str(name), []).append(sample)
+                with self._store.changing() as changes:
+                    for name, theirs in people.items():
+                        changes.enroll(name, theirs, {})
+                self._flush()
+                advance(start + len(rows))
 
     def identify(
         self,
@@ -169,71 +313,77 @@ class Gallery:
             InputError: probes that are no embeddings of this gallery's contract, scores other
                 than the gallery's threshold was set for, or, with templates, a person whose
                 samples cancel out.
+
+        Warns:
+            OutgrownWarning: more people are enrolled than the gallery's threshold holds for.
         """
         if top < 1:
             raise InputError(f"top: expected at least 1 candidate, got {top}; 5 are usual")
-        rows = self._rows(embeddings, contract, "probes")
-        self._refresh()
-        used = self.threshold if threshold is None else Threshold(threshold, score=score or "best")
-        by = score or ("best" if used is None else used.score)
-        require_score(used, by)
-        if by == "template":
-            return [self._by_template(hits, top, used) for hits in self._templates(rows, top)]
-        found = best_people([part.part for part in self._parts], unit_rows(rows), top)
-        numbers = {int(self._parts[hit.part].samples[hit.place]) for hits in found for hit in hits}
-        sources = self._store.sources(numbers)
-        answers = []
-        for hits in found:
-            candidates = [
-                Candidate(
-                    self._names[hit.person],
-                    hit.score,
-                    sources.get(int(self._parts[hit.part].samples[hit.place]), ""),
+        unit = unit_rows(self._rows(embeddings, contract, "probes"))
+        given = None if threshold is None else Threshold(threshold, score=score or "best")
+        with self._view() as (snapshot, parts):
+            used = given or snapshot.threshold
+            outgrown = used.outgrown(self._count(snapshot)) if used and not given else None
+            by = score or ("best" if used is None else used.score)
+            require_score(used, by)
+            if by == "template":
+                found = self._kinds.templates(snapshot, parts, unit, top)
+                numbers, approximate = [[0] * len(hits) for hits in found], False
+            else:
+                found, numbers, approximate = self._kinds.samples(
+                    _index(snapshot), parts, unit, top
                 )
-                for hit in hits
-            ]
-            candidates.sort(key=lambda one: (-one.score, one.name))
-            answers.append(Answer.of(tuple(candidates[:top]), used))
-        return answers
-
-    def _templates(self, rows: npt.NDArray[np.float32], top: int) -> list[list[Hit]]:
-        if self._means is None or self._means[0] != self._version:
-            parts = [part.part for part in self._parts]
-            self._means = self._version, Templates.of(parts, self._names.__getitem__)
-        return best_templates(self._means[1], unit_rows(rows), top)
-
-    def _by_template(self, hits: Sequence[Hit], top: int, used: Threshold | None) -> Answer:
-        candidates = [Candidate(self._names[hit.person], hit.score) for hit in hits]
-        candidates.sort(key=lambda one: (-one.score, one.name))
-        return Answer.of(tuple(candidates[:top]), used)
+            names = snapshot.names({hit.person for hits in found for hit in hits})
+            sources = snapshot.sources({number for each in numbers for number in each})
+        if outgrown:
+            warnings.warn(outgrown, OutgrownWarning, stacklevel=2)
+        return [
+            Answer.of(_candidates(hits, of_hits, names, sources)[:top], used, approximate)
+            for hits, of_hits in zip(found, numbers, strict=True)
+        ]
 
     def remove(self, name: str) -> int:
         """Take a person out of the gallery; how many samples there were.
 
-        The bytes stay in the cache until it is next written; `erase` sees to that at once.
+        The bytes stay in files until these are next written; `erase` sees to that at once, and
+        `compact` for all who were removed.
 
         Raises:
             InputError: nobody has this name.
         """
-        with self._lock_held():
-            count = self._store.remove(name)
-            self._refresh()
+        with self._writer.held():
+            with self._store.changing() as changes:
+                count = changes.remove(name)
+            self._flush()
         return count
 
     def erase(self, name: str) -> Receipt:
         """Forget a person: no byte of theirs is left under the gallery's folder.
 
+        SQLite writes zeros over what it deletes, parts of the cache that hold somebody who is gone
+        are written again without, and the write-ahead log is emptied, for which those who read are
+        waited for a little. What could not be done is on the receipt, and is done when the gallery
+        is next opened, as it is after a crash in between. Numbers of samples stay, so that others
+        who read leave them out.
+
         Raises:
             InputError: nobody has this name.
         """
-        left = []
-        with self._lock_held():
-            count = self._store.remove(name)
-            self._refresh()
-            self._rewrite()
-            if not self._store.truncate_log():
-                left.append("another process reads the gallery, so the log could not be emptied")
-        return Receipt(name, count, not left, tuple(left), datetime.now(UTC).isoformat())
+        with self._writer.held():
+            with self._store.changing() as changes:
+                count = changes.remove(name)
+                changes.take_back(FACELESS)  # some may be theirs
+                changes.say(ERASING, now())
+            left = self._forget()
+        return Receipt(name, count, not left, left, now())
+
+    def compact(self) -> Receipt:
+        """Forget all who were removed: no byte of theirs is left under the gallery's folder."""
+        with self._writer.held():
+            with self._store.changing() as changes:
+                changes.say(ERASING, now())
+            left = self._forget()
+        return Receipt("", 0, not left, left, now())
 
     def close(self) -> None:
         """Let go of the files."""
@@ -250,77 +400,119 @@ class Gallery:
     ) -> None:
         self.close()
 
+    def _begin(self) -> None:
+        """Load what is searched, and finish what somebody who was stopped has begun."""
+        with self._view() as (snapshot, _):
+            unfinished = snapshot.about(ERASING) is not None
+        if unfinished or self.problems:
+            with suppress(InputError), self._writer.held(0):  # else whoever writes will do it
+                self._flush()
+                if unfinished:
+                    self._forget()
+
+    @contextmanager
+    def _view(self) -> Iterator[tuple[Snapshot, tuple[Cached, ...]]]:
+        """A moment of the store, and the parts to be searched in it."""
+        with ExitStack() as stack:
+            with self._searched.guard:  # so that moments follow each other, whatever the thread
+                self._searched.look()
+                snapshot = stack.enter_context(self._store.snapshot())
+                parts = self._searched.at(snapshot)
+            yield snapshot, parts
+
+    def _count(self, snapshot: Snapshot) -> int:
+        """How many people are enrolled; counted anew, which takes a while, after changes only."""
+        state, counted = snapshot.state, self._counted
+        if counted[0] != state:
+            self._counted = counted = (state, snapshot.count("people"))
+        return counted[1]
+
+    def _flush(self) -> None:
+        with self._view() as (snapshot, _):
+            self._searched.flush(snapshot)
+
+    def _forget(self) -> tuple[str, ...]:
+        """Leave no byte of those who are gone; what could not be done."""
+        left = []
+        self._kinds.forget()
+        try:
+            with self._view() as (snapshot, _):
+                self._searched.purge(snapshot)
+        except OSError as error:
+            left.append(f"files of the cache could not be taken away ({reason(error)})")
+        if not self._store.truncate_log(READERS):
+            left.append("somebody reads the gallery, so the log of changes could not be emptied")
+        if not left:
+            with self._store.changing() as changes:
+                changes.take_back(ERASING)
+        return tuple(left)
+
     def _rows(
         self, embeddings: npt.ArrayLike, contract: Contract | None, what: str
     ) -> npt.NDArray[np.float32]:
+        given = self._checked(np.atleast_2d(np.asarray(embeddings)), contract, what)
+        return given.astype(np.float32)
+
+    def _checked(
+        self, rows: npt.NDArray[Any], contract: Contract | None, what: str
+    ) -> npt.NDArray[Any]:
         if contract is not None:
             require_same(contract, self.contract, names=(what, f"the gallery {self.folder}"))
-        rows = np.atleast_2d(np.asarray(embeddings))
-        made = gallery_rows(rows, what=what)
+        require_rows(rows, what=what)
         if rows.shape[1] != self.contract.dimension:
             raise InputError(
                 f"{what}: expected {self.contract.dimension} dimensions, as {self.contract} "
                 f"makes them, got {rows.shape[1]}; embed with the gallery's model"
             )
-        return made
-
-    def _lock_held(self) -> Any:
-        try:
-            return self._lock.acquire()
-        except Timeout:
-            raise InputError(
-                f"another process has been writing to {self.folder} for {PATIENCE:g} s; try again"
-            ) from None
-
-    def _load(self) -> None:
-        parts, problems = self._cache.load()
-        self._parts = sorted(parts, key=lambda part: int(part.samples[0]))
-        self.problems = tuple(problems)
-        if problems:  # some samples are in no part: begin anew
-            self._parts = []
-        self._refresh()
-
-    def _refresh(self) -> None:
-        version = self._store.version
-        if version == self._version:
-            return
-        with self._store.snapshot():
-            last = max((int(part.samples[-1]) for part in self._parts), default=0)
-            rows = self._store.rows(last)
-            gone, self._seen_change = self._store.gone(self._seen_change)
-            self._names.update(self._store.names(max(self._names, default=0)))
-        if len(rows.samples):
-            self._parts.append(Cached.of(rows))
-        if len(gone):
-            for part in self._parts:
-                part.kill(gone)
-        self._version = version
-
-    def _flush(self) -> None:
-        """Write what is in memory only to the cache, once it is much."""
-        loose = [part for part in self._parts if not part.name]
-        if sum(len(part.samples) for part in loose) >= FLUSHED:
-            self._parts = self._cache.write([*self._kept(), _merged(loose)])
-
-    def _kept(self) -> list[Cached]:
-        return [part for part in self._parts if part.name]
-
-    def _rewrite(self) -> None:
-        """Leave those who are gone out of every file."""
-        fresh = [part if part.part.alive.all() else Cached.of(part.rows) for part in self._parts]
-        self._parts = self._cache.write([part for part in fresh if len(part.samples)])
+        return rows
 
 
-def _merged(parts: Sequence[Cached]) -> Cached:
-    from recognition.gallery.store import Rows
-
-    rows = [part.rows for part in parts]
-    return Cached.of(Rows(*(np.concatenate(arrays) for arrays in zip(*rows, strict=True))))
+def _index(snapshot: Snapshot) -> Kind:
+    told = snapshot.about(INDEX)
+    return Exact() if told is None else parse_kind(told)
 
 
-def _writable(name: str) -> bool:
+def _candidates(
+    hits: Sequence[Hit], numbers: Sequence[int], names: dict[int, str], sources: dict[int, str]
+) -> tuple[Candidate, ...]:
+    found = [
+        Candidate(names[hit.person], hit.score, sources.get(number, ""))  # none of a template
+        for hit, number in zip(hits, numbers, strict=True)
+    ]
+    return tuple(sorted(found, key=lambda one: (-one.score, one.name)))
+
+
+def _require_text(
+    names: Sequence[str], sources: Sequence[str], count: int, what: str, *, kind: str = "source"
+) -> None:
+    if sources and len(sources) != count:
+        raise InputError(f"{what}: expected a {kind} for each of {count}, got {len(sources)}")
+    for each, texts in (("name", names), (kind, sources)):
+        for text in texts:
+            if not _writable(text) or (each == "name" and not text):
+                raise InputError(
+                    f"{what}: expected a {each} in Unicode that is not empty, got "
+                    f"{str(text)[:80]!r}; name it otherwise"
+                )
+
+
+def _size(folder: Path) -> int:
+    """Bytes of the files in a folder; others may take some away meanwhile."""
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            total += path.stat().st_size if path.is_file() else 0
+    return total
+
+
+def _writable(text: str) -> bool:
     try:
-        name.encode()
-    except UnicodeEncodeError:
+        str.encode(text)
+    except (UnicodeEncodeError, TypeError):
         return False
     return True
+
+
+def _others(folder: Path) -> list[Path]:
+    """What is in it, but for what is left of making a gallery that was stopped."""
+    return [path for path in folder.iterdir() if not path.name.startswith(f"{FILE}.part")]

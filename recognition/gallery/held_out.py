@@ -98,12 +98,14 @@ def held_out_threshold(
         fpir,
         low,
         high,
-        people - 1,
-        people,
-        _digest(parts),
-        datetime.now(UTC).isoformat(timespec="seconds"),
-        doubt("FPIR", fpir, len(best), "searches of people left out", "false alarms") or "",
-        by,
+        people=people - 1,
+        strangers=people,
+        data=_digest(parts),
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        note=doubt("FPIR", fpir, len(best), "searches of people left out", "false alarms") or "",
+        reached=float((best >= value).mean()),
+        trials=len(best),
+        score=by,
     )
 
 

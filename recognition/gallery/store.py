@@ -1,99 +1,88 @@
-"""The truth about who is enrolled: one SQLite file, written durably, one writer at a time."""
+"""The truth about who is enrolled: one SQLite file, written durably, one writer at a time.
 
-import hashlib
-import json
-import os
-import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, NamedTuple, Self
-
-import numpy as np
-import numpy.typing as npt
-
-from recognition.contract import Contract
-from recognition.errors import InputError
-from recognition.gallery.answers import Person, Threshold
-
-Singles = npt.NDArray[np.float32]
-
-FORMAT = "1"
-FILE = "gallery.sqlite3"
-WAIT = 30.0  # seconds for another writer to finish
-# Numbers of people and samples are never used again. Vectors are float32, little-endian, as the
-# model gave them; sums, because SQLite does not notice a flipped bit. `gone` has numbers only, in
-# the order in which samples went, for caches to leave them out.
-SCHEMA = """
-CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-CREATE TABLE people (
-    person INTEGER PRIMARY KEY AUTOINCREMENT,
-    name TEXT NOT NULL UNIQUE,
-    metadata TEXT NOT NULL,
-    enrolled TEXT NOT NULL
-) STRICT;
-CREATE TABLE samples (
-    sample INTEGER PRIMARY KEY AUTOINCREMENT,
-    person INTEGER NOT NULL REFERENCES people (person),
-    source TEXT NOT NULL,
-    digest TEXT NOT NULL,
-    vector BLOB NOT NULL,
-    sum BLOB NOT NULL
-) STRICT;
-CREATE INDEX samples_of ON samples (person);
-CREATE TABLE gone (change INTEGER PRIMARY KEY AUTOINCREMENT, sample INTEGER NOT NULL) STRICT;
+A connection is used by one thread at a time: each snapshot and each transaction takes one that is
+free, or makes one, so that a gallery may be used from several threads. Connections do not outlive a
+fork.
 """
 
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
 
-class Sample(NamedTuple):
-    """An embedding of a person.
+from recognition.contract import Contract
+from recognition.datasets._files import reason, shown
+from recognition.errors import InputError
+from recognition.gallery.changes import Changes, now
+from recognition.gallery.records import FORMAT, PAGE, SCHEMA
+from recognition.gallery.snapshot import WAY_OUT, Snapshot
 
-    Attributes:
-        vector: (D,) float32, of any length.
-        source: what it is called, such as the photograph and the face on it.
-        digest: sha256 of the photograph; empty where it is not known.
-    """
-
-    vector: Singles
-    source: str = ""
-    digest: str = ""
-
-
-class Rows(NamedTuple):
-    """Samples as they are searched, by number ascending."""
-
-    samples: npt.NDArray[np.int64]  # (n,)
-    people: npt.NDArray[np.int64]  # (n,)
-    vectors: Singles  # (n, D)
+FILE = "gallery.sqlite3"
+WAIT = 30.0  # seconds for another writer to finish
+LOG = 2**10  # pages of the log after which they are moved into the file
+BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY")
 
 
 class Store:
     """The SQLite file of a gallery. Readers see the last finished change, never half of one."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, contract: Contract) -> None:
+    def __init__(self, path: Path) -> None:
+        """What is at a path.
+
+        Raises:
+            InputError: it cannot be read.
+        """
         self.path = path
-        self.contract = contract
-        self._connection = connection
+        self._guard = threading.Lock()
+        self._free: list[sqlite3.Connection] = []
+        self._open = True
+        self._process = os.getpid()
+        try:
+            with self.snapshot() as snapshot:
+                self.contract = snapshot.contract
+        except BaseException:
+            self.close()
+            raise
 
     @classmethod
     def create(cls, folder: Path, contract: Contract) -> Self:
-        """A new, empty store in a folder that is there.
+        """A new, empty store in a folder that is there; it takes its name when it is whole.
 
         Raises:
-            InputError: there is one already.
+            InputError: there is one already, or it cannot be written.
         """
         path = folder / FILE
         if path.exists():
             raise InputError(f"{path} exists already; open it, or name another folder")
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        connection = _connect(path)
-        about = {"format": FORMAT, "contract": contract.to_json(), "created": _now()}
-        with _transaction(connection):
-            for statement in SCHEMA.split(";\n"):
-                connection.execute(statement)
-            connection.executemany("INSERT INTO about VALUES (?, ?)", about.items())
-        return cls(path, connection, contract)
+        partial = folder / f"{FILE}.part"
+        try:
+            for old in folder.glob(f"{FILE}.part*"):  # of somebody who was stopped
+                old.unlink()
+            os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            connection = _connect(partial)
+            try:
+                with _transaction(connection):
+                    for statement in SCHEMA.split(";\n"):
+                        connection.execute(statement)
+                    for key, value in (
+                        ("format", FORMAT),
+                        ("contract", contract.to_json()),
+                        ("created", now()),
+                    ):
+                        Changes(connection).say(key, value)
+            finally:
+                connection.close()
+            partial.rename(path)
+            sync_folder(folder)
+        except (OSError, sqlite3.Error) as error:
+            raise InputError(
+                f"expected to make a gallery in {shown(folder)}, but it could not be written "
+                f"({reason(error)}); nothing is lost: make room, or name another folder"
+            ) from error
+        return cls(path)
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -105,196 +94,128 @@ class Store:
         path = folder / FILE
         if not path.is_file():
             raise InputError(
-                f"expected a gallery at {folder}, but there is no {FILE} in it; make one with "
-                "recognition gallery create"
+                f"expected a gallery at {shown(folder)}, but there is no {FILE} in it; make one "
+                "with recognition gallery create"
             )
-        try:
-            connection = _connect(path)
-            about = dict(connection.execute("SELECT key, value FROM about"))
-        except sqlite3.DatabaseError as error:
-            raise InputError(
-                f"expected a gallery at {folder}, but {path.name} cannot be read ({error}); "
-                "recognition gallery repair saves what can be saved"
-            ) from error
-        if about.get("format") != FORMAT:
-            raise InputError(
-                f"expected a gallery of format {FORMAT} at {folder}, got "
-                f"{about.get('format')!r}; a newer release of this package wrote it"
-            )
-        return cls(path, connection, Contract.from_json(about["contract"]))
+        return cls(path)
+
+    def __repr__(self) -> str:
+        """Where it is; nothing of what is in it."""
+        return f"Store({shown(self.path)!r})"
 
     def close(self) -> None:
         """Let go of the file; what was changed is safe already."""
-        self._connection.close()
-
-    # reading
-
-    @property
-    def version(self) -> tuple[int, int]:
-        """What is another with every change, whoever makes it."""
-        (others,) = self._connection.execute("PRAGMA data_version").fetchone()
-        return self._connection.total_changes, others
+        with self._guard:
+            self._open = False
+            free, self._free = self._free, []
+        if os.getpid() == self._process:
+            for connection in free:
+                connection.close()
 
     @contextmanager
-    def snapshot(self) -> Iterator[None]:
-        """Everything read meanwhile is of one moment."""
-        self._connection.execute("BEGIN")
+    def snapshot(self) -> Iterator[Snapshot]:
+        """Everything read of it is of one moment.
+
+        Raises:
+            InputError: what is read is damaged.
+        """
         try:
-            yield
-        finally:
-            self._connection.execute("COMMIT")
+            with self._connection() as connection:
+                connection.execute("BEGIN")
+                try:
+                    connection.execute("SELECT 1 FROM about").fetchone()  # the moment is now
+                    yield Snapshot(connection, self.path)
+                finally:
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            raise InputError(self._unreadable(error)) from error
 
-    def people(self) -> Iterator[Person]:
-        """Everybody, by name."""
-        found = self._connection.execute(
-            "SELECT name, count(sample), metadata, enrolled FROM people "
-            "LEFT JOIN samples USING (person) GROUP BY person ORDER BY name"
-        )
-        for name, samples, metadata, enrolled in found:
-            yield Person(name, samples, json.loads(metadata), enrolled)
-
-    def names(self, after: int = 0) -> dict[int, str]:
-        """The names of people with numbers above `after`, by number."""
-        return dict(
-            self._connection.execute("SELECT person, name FROM people WHERE person > ?", (after,))
-        )
-
-    def rows(self, after: int = 0) -> Rows:
-        """The samples with numbers above `after`.
+    @contextmanager
+    def changing(self) -> Iterator[Changes]:
+        """Changes that last, all or none, once this is over without an error.
 
         Raises:
-            InputError: one is damaged.
+            InputError: they could not be written; nothing is changed.
         """
-        found = self._connection.execute(
-            "SELECT sample, person, vector, sum FROM samples WHERE sample > ? ORDER BY sample",
-            (after,),
-        )
-        samples, people, vectors = [], [], bytearray()
-        for sample, person, vector, sum_ in found:
-            self._require_sound(sample, vector, sum_)
-            samples.append(sample)
-            people.append(person)
-            vectors += vector
-        matrix = np.frombuffer(vectors, "<f4").reshape(len(samples), self.contract.dimension)
-        return Rows(np.array(samples, np.int64), np.array(people, np.int64), matrix)
+        try:
+            with self._connection() as connection, _transaction(connection):
+                yield Changes(connection)
+        except sqlite3.Error as error:
+            raise InputError(
+                f"{shown(self.path)} could not be written ({reason(error)}); nothing was changed: "
+                f"make room or let it be written to, and if it is damaged, {WAY_OUT}"
+            ) from error
 
-    def gone(self, after: int = 0) -> tuple[npt.NDArray[np.int64], int]:
-        """The samples removed by changes after `after`, and the number of the last change."""
-        found = self._connection.execute(
-            "SELECT sample, change FROM gone WHERE change > ? ORDER BY change", (after,)
-        ).fetchall()
-        return np.array([sample for sample, _ in found], np.int64), found[-1][1] if found else after
-
-    def sources(self, samples: Iterable[int]) -> dict[int, str]:
-        """What samples are called."""
-        wanted = json.dumps([int(sample) for sample in samples])
-        return dict(
-            self._connection.execute(
-                "SELECT sample, source FROM samples "
-                "WHERE sample IN (SELECT value FROM json_each(?))",
-                (wanted,),
-            )
-        )
-
-    @property
-    def threshold(self) -> Threshold | None:
-        """What decides whether somebody is known; None until one is set."""
-        row = self._connection.execute("SELECT value FROM about WHERE key = 'threshold'").fetchone()
-        return None if row is None else Threshold.from_json(row[0])
-
-    # writing
-
-    def enroll(self, name: str, samples: Sequence[Sample], metadata: Mapping[str, Any]) -> None:
-        """Add samples of a person, all or none; new metadata replaces what it names."""
-        self.enroll_all([(name, samples, metadata)])
-
-    def enroll_all(self, people: Iterable[tuple[str, Sequence[Sample], Mapping[str, Any]]]) -> None:
-        """Add many people in one transaction, all or none."""
-        with self._writing() as write:
-            for name, samples, metadata in people:
-                person = self._person(write, name, metadata)
-                write.executemany(
-                    "INSERT INTO samples (person, source, digest, vector, sum) "
-                    "VALUES (?, ?, ?, ?, ?)",
-                    ((person, s.source, s.digest, *_packed(s.vector)) for s in samples),
-                )
-
-    def remove(self, name: str) -> int:
-        """Take a person out; how many samples there were.
-
-        Raises:
-            InputError: nobody has this name.
-        """
-        with self._writing() as write:
-            row = write.execute("SELECT person FROM people WHERE name = ?", (name,)).fetchone()
-            if row is None:
-                raise InputError(f"expected the name of somebody enrolled, got {name[:80]!r}")
-            write.execute(
-                "INSERT INTO gone (sample) SELECT sample FROM samples WHERE person = ?", row
-            )
-            count = write.execute("DELETE FROM samples WHERE person = ?", row).rowcount
-            write.execute("DELETE FROM people WHERE person = ?", row)
-        return count
-
-    def set_threshold(self, threshold: Threshold) -> None:
-        """Decide by this one from now on."""
-        with self._writing() as write:
-            write.execute(
-                "INSERT OR REPLACE INTO about VALUES ('threshold', ?)", (threshold.to_json(),)
-            )
-
-    def truncate_log(self) -> bool:
+    def truncate_log(self, seconds: float) -> bool:
         """Move everything from the write-ahead log into the file, and empty the log.
 
-        False where somebody who reads holds on to it.
+        False where somebody who reads holds on to it for longer than that.
         """
-        busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        try:
+            with self._connection() as connection:
+                connection.execute(f"PRAGMA busy_timeout = {int(1000 * seconds)}")
+                busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                connection.execute(f"PRAGMA busy_timeout = {int(1000 * WAIT)}")
+        except sqlite3.Error:
+            return False
         return not busy
 
-    def _person(self, write: sqlite3.Connection, name: str, metadata: Mapping[str, Any]) -> int:
-        row = write.execute(
-            "SELECT person, metadata FROM people WHERE name = ?", (name,)
-        ).fetchone()
-        if row is None:
-            new = (name, json.dumps(dict(metadata)), _now())
-            made = write.execute(
-                "INSERT INTO people (name, metadata, enrolled) VALUES (?, ?, ?)", new
-            )
-            return int(made.lastrowid or 0)
-        person, before = row
-        merged = json.dumps({**json.loads(before), **metadata})
-        if merged != before:
-            write.execute("UPDATE people SET metadata = ? WHERE person = ?", (merged, person))
-        return int(person)
-
-    def _require_sound(self, sample: int, vector: bytes, sum_: bytes) -> None:
-        if len(vector) != 4 * self.contract.dimension or _sum(vector) != sum_:
-            raise InputError(
-                f"expected sample {sample} of {self.path} as it was written, but it is damaged; "
-                "recognition gallery check lists what is, repair saves the rest"
-            )
-
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        try:
-            with _transaction(self._connection):
-                yield self._connection
-        except sqlite3.OperationalError as error:
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        if os.getpid() != self._process:
             raise InputError(
-                f"{self.path} could not be written ({error}); nothing was changed"
-            ) from error
+                f"expected {shown(self.path)} to be used by process {self._process}, which opened "
+                f"it, but this is {os.getpid()}; open the gallery again after a fork"
+            )
+        with self._guard:
+            if not self._open:
+                raise InputError(f"{shown(self.path)} was closed; open the gallery again")
+            free = self._free.pop() if self._free else None
+        connection = free or _connect(self.path)
+        try:
+            yield connection
+        finally:
+            self._give_back(connection)
+
+    def _give_back(self, connection: sqlite3.Connection) -> None:
+        with self._guard:
+            if self._open:
+                self._free.append(connection)
+                return
+        connection.close()
+
+    def _unreadable(self, error: sqlite3.Error) -> str:
+        name = getattr(error, "sqlite_errorname", "")
+        what = (
+            f"expected a gallery at {shown(self.path)}, but it cannot be read ({reason(error)}); "
+        )
+        if name.startswith((*BUSY, "SQLITE_CANTOPEN")):
+            return what + "see that the disk is well and that the folder can be written to"
+        return what + WAY_OUT
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=WAIT, isolation_level=None)
-    for pragma in (
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "secure_delete=ON",
-        "foreign_keys=ON",
-        "trusted_schema=OFF",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
+    """A connection that any one thread may use; it only reads where the folder is read-only.
+
+    In such a folder SQLite cannot make the files by which those who write and read agree, so it
+    is told that nobody writes, if there is no log.
+    """
+    writable = os.access(path.parent, os.W_OK)
+    address = path.resolve().as_uri() + "?mode=" + ("rw" if writable else "ro")
+    if not writable and not path.with_name(f"{path.name}-wal").exists():
+        address += "&immutable=1"
+    connection = sqlite3.connect(
+        address, uri=True, timeout=WAIT, isolation_level=None, check_same_thread=False
+    )
+    for_writing = (f"page_size={PAGE}", "journal_mode=WAL", "synchronous=FULL", "secure_delete=ON")
+    for_all = ("foreign_keys=ON", "trusted_schema=OFF", f"wal_autocheckpoint={LOG}")
+    try:
+        for pragma in (*(for_writing if writable else ()), *for_all):
+            connection.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
@@ -303,20 +224,19 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
+        connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # SQLite itself ends it where the disk is full
+            connection.execute("ROLLBACK")
         raise
-    connection.execute("COMMIT")
 
 
-def _packed(vector: Singles) -> tuple[bytes, bytes]:
-    raw = np.ascontiguousarray(vector, "<f4").tobytes()
-    return raw, _sum(raw)
-
-
-def _sum(raw: bytes) -> bytes:
-    return hashlib.blake2b(raw, digest_size=8).digest()
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+def sync_folder(folder: Path) -> None:
+    """See that the names in a folder are on the disk."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

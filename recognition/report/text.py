@@ -5,6 +5,7 @@ import unicodedata
 MARKDOWN = str.maketrans(
     {**{mark: f"\\{mark}" for mark in "\\`*_[]|~$"}, "&": "&amp;", "<": "&lt;", ">": "&gt;"}
 )
+FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # also those as wide as a letter
 UNSEEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
 TURNING = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
 
@@ -44,6 +45,15 @@ def shortened(text: str, most: int) -> str:
         return text
     end = (most - 1) // 2
     return f"{text[: most - 1 - end]}…{text[len(text) - end :]}"
+
+
+def in_csv(text: str) -> str:
+    """Legible text that a spreadsheet does not take for a formula.
+
+    >>> in_csv("=cmd()")
+    "'=cmd()"
+    """
+    return f"'{legible(text)}" if text.startswith(FORMULA) else legible(text)
 
 
 def in_markdown(text: str) -> str:

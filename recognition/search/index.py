@@ -7,6 +7,7 @@ dead are masked in the search, since faiss cannot take a row out of a graph.
 """
 
 from collections.abc import Sequence
+from copy import copy
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -45,6 +46,14 @@ class Index(Protocol):
         """The k people most alike each of (m, D) unit probes, as `best_people` lists them."""
         ...
 
+    def masked(self, alive: npt.NDArray[np.bool_]) -> "Index":
+        """The same, of which only these rows, counted through all parts, are found."""
+        ...
+
+    def row(self, hit: Hit) -> int:
+        """The row of a hit, counted through all parts."""
+        ...
+
     def nbytes(self) -> int:
         """What it holds in memory, beside the vectors themselves."""
         ...
@@ -72,6 +81,12 @@ class _Scan:
     def best(self, probes: Floats, k: int) -> list[list[Hit]]:
         return best_people(self.parts, probes, k, numbers=self.numbers)
 
+    def masked(self, alive: npt.NDArray[np.bool_]) -> "_Scan":
+        return _Scan(Exact(self.numbers), _masked(self.parts, alive))
+
+    def row(self, hit: Hit) -> int:
+        return hit.place + sum(len(part.rows) for part in self.parts[: hit.part])
+
     def nbytes(self) -> int:
         if self.numbers == "float32":
             return 0  # it multiplies the vectors themselves
@@ -96,6 +111,15 @@ class _Proposing:
             found += self._best(probes[start : start + BATCH], k)
         return found
 
+    def masked(self, alive: npt.NDArray[np.bool_]) -> "_Proposing":
+        other = copy(self)
+        other.alive = alive
+        other.parts = _masked(self.parts, alive)
+        return other
+
+    def row(self, hit: Hit) -> int:
+        return hit.place + int(self.vectors.firsts[hit.part])
+
     def nbytes(self) -> int:
         faiss = _faiss()
         return 0 if self.index is None else int(faiss.serialize_index(self.index).nbytes)
@@ -114,7 +138,7 @@ class _Proposing:
             for at, listed, places in zip(left, scores, rows, strict=True):
                 hits = self._scored(probes[at], places[places >= 0])
                 if self._settled(hits, listed, places, k, width >= living):
-                    found[at] = _first(hits, k)
+                    found[at] = first_people(hits, k)
                 else:
                     again.append(at)
             left, width = again, width * WIDER
@@ -183,7 +207,15 @@ class _Rows:
         return unit_rows(self.take(rows)).astype(np.float32)
 
 
-def _first(hits: list[Hit], k: int) -> list[Hit]:
+def _masked(parts: Sequence[Part], alive: npt.NDArray[np.bool_]) -> list[Part]:
+    ends = np.cumsum([len(part.rows) for part in parts])
+    each = np.split(alive, ends[:-1]) if len(parts) else []
+    return [part._replace(alive=mine) for part, mine in zip(parts, each, strict=True)]
+
+
+def first_people(hits: Sequence[Hit], k: int) -> list[Hit]:
+    """The k best, equal ones by number, and all that equal the k-th."""
+    hits = sorted(hits, key=lambda hit: (-hit.score, hit.person))
     last = hits[k - 1].score if len(hits) > k else -np.inf
     return [hit for hit in hits if hit.score >= last]
 

@@ -36,6 +36,10 @@ class Quantised(NamedTuple):
     def __len__(self) -> int:
         return len(self.steps)
 
+    def __repr__(self) -> str:
+        """Without the vectors: they are somebody's."""
+        return f"Quantised({len(self)} vectors)"
+
     def part(self, rows: slice) -> "Quantised":
         """Views of some rows."""
         return Quantised(
@@ -64,6 +68,10 @@ def quantise(vectors: Singles) -> Quantised:
         *(np.empty(count, np.float32) for _ in range(3)),
     )
     parts = [made.part(slice(start, start + ROWS)) for start in range(0, count, ROWS)]
+    if len(parts) < 2:  # beginning threads takes longer
+        for part in parts:
+            _fill(part)
+        return made
     with workers() as pool:
         for _ in pool.map(_fill, parts):
             pass

@@ -49,6 +49,10 @@ class Part(NamedTuple):
         """
         return cls(quantise(vectors), people, np.ones(len(vectors), bool))
 
+    def __repr__(self) -> str:
+        """Without the vectors: they are somebody's."""
+        return f"Part({len(self.rows)} vectors)"
+
 
 class Hit(NamedTuple):
     """A person found: number, score, and the place of the best row, part by part."""

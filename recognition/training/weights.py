@@ -2,12 +2,14 @@
 
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 from safetensors.torch import save_file
 from torch import nn
 
 from recognition.backbones.registry import find_backbone
+from recognition.contract import Preprocessing
 from recognition.training.compare import Run
 from recognition.training.loop import Trained
 from recognition.training.recipe import Recipe
@@ -23,8 +25,10 @@ def save_weights(run: Run, trained: Trained, folder: Path, recipe: Recipe) -> No
     side = find_backbone(recipe.backbone).input_size
     shared = {"head": run.head, "seed": str(run.seed), "backbone": recipe.backbone}
     preparation = f"RGB, resized to {side} x {side}, (value - 127.5) / 128"
+    input_ = asdict(Preprocessing(alignment="whole", height=side, width=side))  # what faces read
+    described = {"input": preparation, "preprocessing": json.dumps(input_)}
     people = json.dumps(trained.people.tolist())
-    _save(trained.backbone, folder, run, "backbone", {**shared, "input": preparation})
+    _save(trained.backbone, folder, run, "backbone", {**shared, **described})
     _save(trained.head, folder, run, "classes", {**shared, "people": people})
 
 

@@ -1,5 +1,6 @@
 """Enrol, identify, reject, forget."""
 
+import shutil
 import stat
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,7 +12,7 @@ import pytest
 
 from recognition.contract import Contract, Preprocessing
 from recognition.errors import InputError
-from recognition.gallery import gallery as module
+from recognition.gallery import searched as module
 from recognition.gallery.answers import Answer, Candidate, Threshold
 from recognition.gallery.gallery import Gallery
 
@@ -178,29 +179,57 @@ def test_only_the_owner_can_read_it(gallery: Gallery, monkeypatch: pytest.Monkey
         assert not stat.S_IMODE(path.stat().st_mode) & 0o077, path
 
 
-@pytest.mark.parametrize("damage", ["flip", "cut", "remove", "list"])
-def test_a_damaged_cache_is_found_and_made_again(
-    gallery: Gallery, damage: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("damage", ["flip", "cut", "longer", "remove", "stray"])
+def test_a_damaged_cache_is_found_said_and_made_again(
+    gallery: Gallery, damage: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(module, "FLUSHED", 1)
     for number in range(8):
         gallery.enroll(f"person {number}", np.eye(4)[number % 4] + number)
     expected = gallery.identify(np.eye(4), top=8)
     gallery.close()
-    files = sorted(path for path in gallery.folder.glob("cache/*/*.bin"))
-    assert files
-    for path in files if damage != "list" else [gallery.folder / "cache" / "parts.json"]:
-        raw = path.read_bytes()
+    files = sorted(path for path in gallery.folder.glob("cache/**/*") if path.is_file())
+    assert len(files) > 7
+    for path in files:
+        copy = gallery.folder.with_name("copy")
+        shutil.copytree(gallery.folder, copy)
+        target, raw = copy / path.relative_to(gallery.folder), path.read_bytes()
         if damage == "remove":
-            path.unlink()
+            target.unlink()
+        elif damage == "stray":
+            target.with_name("stray.part").write_bytes(raw)
         else:
-            path.write_bytes(raw[:-1] if damage == "cut" else bytes([raw[0] ^ 1]) + raw[1:])
+            flipped = bytes([raw[0] ^ 1]) + raw[1:]
+            target.write_bytes({"cut": raw[:-1], "flip": flipped, "longer": raw + b"x"}[damage])
+        caplog.clear()
+        with Gallery.open(copy) as again:
+            assert bool(again.problems) == ("is damaged" in caplog.text) == (damage != "stray")
+            assert again.identify(np.eye(4), top=8) == expected
+        caplog.clear()
+        with Gallery.open(copy) as again:
+            assert not again.problems, "it was written again"
+            assert again.identify(np.eye(4), top=8) == expected
+        assert not caplog.text
+        shutil.rmtree(copy)
+
+
+def test_a_cache_of_another_time_is_not_used(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that was put back from a backup counts on from there."""
+    monkeypatch.setattr(module, "FLUSHED", 1)
+    gallery.enroll("ada", np.eye(4)[0])
+    gallery.close()
+    backup = (gallery.folder / "gallery.sqlite3").read_bytes()
+    for later in (["bob"], ["bob", "cy"]):
+        with Gallery.open(gallery.folder) as again:
+            for name in later:
+                again.enroll(name, np.eye(4)[1])
+        (gallery.folder / "gallery.sqlite3").write_bytes(backup)
         with Gallery.open(gallery.folder) as again:
             assert again.problems
-            assert again.identify(np.eye(4), top=8) == expected
-        path.write_bytes(raw)
-    with Gallery.open(gallery.folder) as again:
-        assert not again.problems
+            (answer,) = again.identify(np.eye(4)[1], threshold=0)
+            assert [one.name for one in answer.candidates] == ["ada"]
 
 
 def test_an_answer_is_plain_data() -> None:

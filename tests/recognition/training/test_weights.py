@@ -76,6 +76,18 @@ def test_the_files_say_what_is_needed_to_use_them(folder, trained):
     assert metadata(folder / "lsoftmax-4.backbone.safetensors") == {
         **shared,
         "input": "RGB, resized to 64 x 64, (value - 127.5) / 128",
+        "preprocessing": json.dumps(
+            {
+                "alignment": "whole",
+                "height": 64,
+                "width": 64,
+                "margin": 0,
+                "channels": "RGB",
+                "mean": [127.5] * 3,
+                "std": [128.0] * 3,
+                "mirror": "none",
+            }
+        ),
     }
     found = metadata(folder / "lsoftmax-4.classes.safetensors")
     assert json.loads(found.pop("people")) == trained.people.tolist() == ["p000", "p001", "p002"]

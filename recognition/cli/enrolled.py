@@ -1,0 +1,167 @@
+"""What the verbs of `recognition gallery` do that need no embeddings from outside."""
+
+import csv
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from recognition.cli.console import show_lines
+from recognition.errors import InputError
+from recognition.gallery.answers import Person, Receipt, Stats, Threshold
+from recognition.gallery.gallery import Gallery
+from recognition.gallery.labelled import described
+from recognition.gallery.portable import export_people, import_people
+from recognition.report.text import in_csv, legible
+
+
+def run_list(where: Path, *, as_json: bool) -> None:
+    """Everybody, a line each."""
+    with Gallery.open(where) as gallery:
+        people = gallery.people()
+    if as_json:
+        show_json({"format": 1, "people": [asdict(person) for person in people]})
+        return
+    write_csv(
+        ("name", "pictures", "enrolled"),
+        ((in_csv(one.name), one.samples, one.enrolled) for one in people),
+    )
+
+
+def run_show(where: Path, name: str, *, as_json: bool) -> None:
+    """One person."""
+    with Gallery.open(where) as gallery:
+        samples = gallery.samples(name)
+        (person,) = (one for one in gallery.people() if one.name == name)
+    if as_json:
+        kept = [{"source": one.source, "digest": one.digest} for one in samples]
+        show_json({"format": 1, **asdict(person), "samples": kept})
+        return
+    show_lines(_about(person))
+    for sample in samples:
+        typer.echo(f"  {legible(sample.source) or '(not named)'}")
+
+
+def run_stats(where: Path, *, as_json: bool) -> None:
+    """Numbers, model and threshold."""
+    with Gallery.open(where) as gallery:
+        found = gallery.stats()
+    if as_json:
+        told = asdict(found) | {"contract": json.loads(found.contract.to_json())}
+        show_json({"format": 1, **told})
+        return
+    show_lines(_numbers(found))
+
+
+def run_remove(where: Path, name: str, *, as_json: bool) -> None:
+    """Take a person out."""
+    with Gallery.open(where) as gallery:
+        count = gallery.remove(name)
+    if as_json:
+        show_json({"format": 1, "name": name, "samples": count})
+        return
+    show_lines([f"Removed {legible(name)} with {count:,} pictures"])
+
+
+def run_erase(where: Path, name: str, *, yes: bool, as_json: bool) -> None:
+    """Forget a person, having asked."""
+    with Gallery.open(where) as gallery:
+        samples = len(gallery.samples(name))  # refuses a name that nobody has
+        if not yes and not _sure(f"Erase {legible(name)} and {samples:,} pictures for good?"):
+            show_lines(["Nobody was erased"])
+            return
+        receipt = gallery.erase(name)
+    if as_json:
+        show_json({"format": 1, **asdict(receipt)})
+    else:
+        show_lines(_receipt(receipt))
+
+
+def run_export(where: Path, out: Path, names: Sequence[str], *, as_json: bool) -> None:
+    """Write people into two files."""
+    with Gallery.open(where) as gallery:
+        done = export_people(gallery, out, names)
+    if as_json:
+        files = [str(done.embeddings), str(done.listing)]
+        show_json({"format": 1, "people": done.people, "samples": done.samples, "files": files})
+        return
+    show_lines([f"{done.people:,} people with {done.samples:,} pictures"])
+    typer.echo(f"Written to {legible(str(done.embeddings))} and {legible(str(done.listing))}")
+
+
+def run_import(where: Path, file: Path, *, as_json: bool) -> None:
+    """Enrol people from two files."""
+    with Gallery.open(where) as gallery:
+        done = import_people(gallery, file)
+        outgrown = gallery.stats().outgrown
+    if as_json:
+        show_json({"format": 1, **done._asdict()})
+    else:
+        enrolled = f"{done.people:,} people: {done.samples:,} pictures enrolled"
+        show_lines([f"{enrolled}, {done.known:,} were there already"])
+    warn(outgrown)
+
+
+def show_json(told: dict[str, Any]) -> None:
+    """Print JSON in ASCII, which any terminal takes and from which every name can be read exactly."""
+    typer.echo(json.dumps(told, indent=1, allow_nan=False))
+
+
+def write_csv(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print lines of CSV; texts have to be fit for it already."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(headings)
+    writer.writerows(rows)
+
+
+def warn(sentence: str | None) -> None:
+    """Say on stderr what does not stop the work."""
+    if sentence:
+        typer.echo(f"recognition: {sentence}", err=True)
+
+
+def about_threshold(used: Threshold | None) -> list[str]:
+    """A threshold with all that is known of it, for people."""
+    if used is None:
+        return ["no threshold, so everybody is unknown; set one with recognition calibrate"]
+    return [text for text in (f"threshold {used}", used.misses, used.note) if text]
+
+
+def _about(person: Person) -> list[str]:
+    told = [f"{legible(person.name)}, since {person.enrolled}, {person.samples:,} pictures"]
+    if person.metadata:
+        told.append(f"metadata {json.dumps(dict(person.metadata))}")
+    return told
+
+
+def _numbers(found: Stats) -> list[str]:
+    return [
+        f"{found.people:,} people, {found.samples:,} pictures, {found.size / 2**20:,.1f} MiB",
+        f"by {legible(described(found.contract))}",
+        *about_threshold(found.threshold),
+        *filter(None, [found.outgrown]),
+        *(f"the cache was made again: {legible(problem)}" for problem in found.problems),
+    ]
+
+
+def _receipt(receipt: Receipt) -> list[str]:
+    done = "no byte of it is left in the gallery's folder" if receipt.complete else "not completely"
+    what = f"{legible(receipt.name)} with {receipt.samples:,} pictures"
+    return [
+        f"Erased {what} on {receipt.date}: {done}",
+        *(f"left: {legible(reason)}" for reason in receipt.left),
+        "Exports and backups that you made are yours to erase",
+    ]
+
+
+def _sure(question: str) -> bool:
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort:
+        raise InputError(
+            "expected an answer, yes or no, but nobody is there to give it; say --yes"
+        ) from None

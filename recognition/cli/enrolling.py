@@ -1,0 +1,227 @@
+"""What `gallery create`, `enroll` and `sync` do, in order."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from importlib import metadata as packages
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import typer
+
+from recognition.cli.console import bar, show_lines
+from recognition.cli.embedding import few
+from recognition.cli.enrolled import show_json, warn
+from recognition.cli.gallery_source import Source
+from recognition.datasets._files import shown
+from recognition.datasets.folder import natural
+from recognition.datasets.pictures import Skipped
+from recognition.errors import InputError
+from recognition.gallery.answers import Faceless
+from recognition.gallery.gallery import Gallery
+from recognition.gallery.labelled import (
+    anonymous,
+    described,
+    read_labelled,
+    require_comparable,
+)
+from recognition.gallery.sync import Item, Synced, Vector, carry_out, plan
+from recognition.report.text import legible
+
+
+def run_create(where: Path, *, like: Path | None, model: str | None, device: str) -> None:
+    """Make an empty gallery.
+
+    Raises:
+        InputError: something is there, or no model is.
+    """
+    if like is not None and model is not None:
+        raise InputError("--like and --model both say which model it is for; leave out one")
+    if like is not None:
+        found = read_labelled(like, labelled=False)
+        contract = found.contract or anonymous(like.name, found.file.embeddings.shape[1])
+    else:
+        from recognition.faces.models.loading import load_embedder
+
+        contract = load_embedder(model, device=device).contract
+    with Gallery.create(where, contract):
+        show_lines(
+            [f"Made {legible(str(where))}, for embeddings by {legible(described(contract))}"]
+        )
+    if not contract.sha256:
+        typer.echo(
+            f"{shown(like or where)} does not say which model made its embeddings: of what is "
+            "enrolled only the number of dimensions can be checked",
+            err=True,
+        )
+
+
+def run_enroll(
+    where: Path, name: str, paths: Sequence[Path], source: Source, *, metadata: str | None
+) -> None:
+    """Add pictures of one person, all or none.
+
+    Raises:
+        InputError: a picture that cannot be used; metadata that is no JSON object.
+    """
+    about = _metadata(metadata)
+    with Gallery.open(where) as gallery:
+        vectors: list[Vector] = []
+        sources: list[str] = []
+        digests: list[str] = []
+        for path in paths:
+            if path.suffix.lower() != ".npz":
+                continue
+            found = read_labelled(path, labelled=False)
+            if found.file.failures:
+                raise InputError(
+                    f"{shown(path)}: expected an embedding in every row, but "
+                    f"{len(found.file.failures)} have none; leave these rows out: nobody was "
+                    "enrolled"
+                )
+            require_comparable(found, gallery.contract, trusted=source.trust)
+            vectors += list(found.rows)
+            sources += found.file.ids.tolist()
+            digests += found.digests
+        photos = [path for path in paths if path.suffix.lower() != ".npz"]
+        if photos:
+            rows, names, sums = _faces(photos, gallery, source)
+            vectors, sources, digests = vectors + rows, sources + names, digests + sums
+        gallery.enroll(
+            name,
+            np.stack(vectors),
+            sources=sources,
+            digests=digests,
+            replacing=digests,  # the same picture again is one picture
+            metadata=about,
+        )
+        show_lines([f"Enrolled {len(vectors):,} pictures of {legible(name)}"])
+
+
+def _faces(
+    photos: Sequence[Path], gallery: Gallery, source: Source
+) -> tuple[list[Vector], list[str], list[str]]:
+    from recognition.gallery.photographs import embed_faces
+
+    faces = embed_faces(photos, source.load(gallery.contract), watch=bar)
+    if faces.skipped:
+        first = faces.skipped[0]
+        raise InputError(
+            f"expected a face on every photograph, but {shown(Path(first.path))} cannot be used "
+            f"({first.reason}); leave it out: nobody was enrolled"
+        )
+    chosen = faces.largest
+    return (
+        [faces.embeddings[at] for at in chosen],
+        [faces.photos[at] for at in chosen],
+        [faces.digests[at] for at in chosen],
+    )
+
+
+def run_sync(where: Path, path: Path, source: Source, *, delete: bool, as_json: bool) -> None:
+    """Bring a gallery up to date with a folder or a file.
+
+    Raises:
+        InputError: no gallery, no pictures, or another model.
+    """
+    with Gallery.open(where) as gallery:
+        found = (
+            _sync_photographs(gallery, path, source, delete)
+            if path.is_dir()
+            else _sync_file(gallery, path, source, delete)
+        )
+        if as_json:
+            show_json(_told(found))
+        else:
+            show_lines(_sentences(found))
+        warn(gallery.stats().outgrown)
+
+
+def _sync_photographs(gallery: Gallery, folder: Path, source: Source, delete: bool) -> Synced:
+    from recognition.gallery.photographs import embed_people, find_people
+
+    people = find_people(folder, watch=bar)
+    settings = f"{packages.version('margin-recognition')}, faces from {source.min_score:g}"
+    known = gallery.faceless
+    faceless = dict(known.reasons) if known.settings == settings else {}
+    skipped = [
+        Skipped(item.source, faceless[item.digest])
+        for item in people.items
+        if item.digest in faceless
+    ]
+    planned = plan(gallery.known(), [item for item in people.items if item.digest not in faceless])
+
+    def embed(items: Sequence[Item]) -> Iterator[Vector | str]:
+        if items:  # a model takes seconds to load
+            yield from embed_people(items, people, source.load(gallery.contract), faceless)
+
+    done = carry_out(gallery, planned, embed, remove=delete, watch=bar)
+    found = Faceless(settings, faceless)
+    if found != known:
+        gallery.set_faceless(found)
+    return _with(done, [*people.skipped, *skipped])
+
+
+def _sync_file(gallery: Gallery, path: Path, source: Source, delete: bool) -> Synced:
+    found = read_labelled(path)
+    require_comparable(found, gallery.contract, trusted=source.trust)
+    file = found.file
+    items = [
+        Item(*each)
+        for each in zip(file.labels.tolist(), file.ids.tolist(), found.digests, strict=True)
+    ]
+    rows = dict(zip(items, found.rows, strict=True))
+    planned = plan(gallery.known(), items)
+    done = carry_out(
+        gallery, planned, lambda wanted: (rows[item] for item in wanted), remove=delete, watch=bar
+    )
+    return _with(done, [Skipped(failure.id, failure.reason) for failure in file.failures])
+
+
+def _with(done: Synced, skipped: Sequence[Skipped]) -> Synced:
+    every = sorted([*done.skipped, *skipped], key=lambda skip: natural(skip.path))
+    return replace(done, skipped=tuple(every))
+
+
+def _told(done: Synced) -> dict[str, Any]:
+    """Everything a program may want to know of a sync."""
+    return {
+        "format": 1,
+        "unchanged": done.unchanged,
+        "added": [item._asdict() for item in done.added],
+        "changed": [item._asdict() for item in done.changed],
+        "gone": [item._asdict() for item in done.gone],
+        "removed": done.removed,
+        "skipped": [skip._asdict() for skip in done.skipped],
+    }
+
+
+def _sentences(done: Synced) -> Iterator[str]:
+    people = len({item.name for item in done.added})
+    yield (
+        f"{len(done.added):,} added, of {people:,} people; {len(done.changed):,} changed, "
+        f"{done.unchanged:,} unchanged, {len(done.gone):,} gone, {len(done.skipped):,} skipped"
+    )
+    yield from few("changed", (_shown(item) for item in done.changed))
+    what = "gone, taken out" if done.removed else "gone, still enrolled (--delete takes them out)"
+    yield from few(what, (_shown(item) for item in done.gone))
+    yield from few("skipped", (f"{skip.path}: {skip.reason}" for skip in done.skipped))
+
+
+def _shown(item: Item) -> str:
+    return f"{item.name}: {item.source}"
+
+
+def _metadata(text: str | None) -> dict[str, Any]:
+    if text is None:
+        return {}
+    try:
+        told = json.loads(text)
+    except ValueError:
+        told = None
+    if not isinstance(told, dict):
+        raise InputError(
+            f'--metadata: expected a JSON object, got {text[:80]!r}; write \'{{"team": "blue"}}\''
+        )
+    return told

@@ -1,0 +1,177 @@
+"""Faces on photographs, embedded by the model of a gallery."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from recognition.contract import Contract, require_same
+from recognition.datasets._files import shown
+from recognition.datasets.folder import persons_of
+from recognition.datasets.pictures import Skipped
+from recognition.errors import InputError
+from recognition.faces.embedder import Embedder
+from recognition.faces.face import Detector
+from recognition.faces.photos import PhotoFile, UnusableError, digest_of, find_photos
+from recognition.faces.pipeline import CERTAIN, embed_photos
+from recognition.gallery.labelled import described
+from recognition.gallery.sync import Item, Vector
+from recognition.progress import Watch, unwatched
+
+NOBODYS = "in nobody's folder; give each person a folder of their own"
+
+
+@dataclass(frozen=True)
+class Models:
+    """What finds faces, and what embeds them."""
+
+    detector: Detector
+    embedder: Embedder
+    min_score: float = CERTAIN
+
+    @classmethod
+    def load(
+        cls, contract: Contract | None, *, model: str | None, device: str, min_score: float
+    ) -> "Models":
+        """MTCNN, and the model that is named, which has to be the contract's where there is one.
+
+        Raises:
+            InputError: no such model, or another one than made the gallery's embeddings.
+        """
+        from recognition.faces.models.loading import load_embedder
+        from recognition.faces.mtcnn import Mtcnn
+
+        if not 0 <= min_score <= 1:
+            raise InputError(
+                f"--min-score: expected a probability from 0 to 1, got {min_score}; {CERTAIN} is "
+                "usual"
+            )
+        if contract is not None and not contract.sha256:
+            raise InputError(
+                "expected a gallery whose model is known to embed photographs for it, but it was "
+                f"made for embeddings {described(contract)}; embed them as those were, into a .npz"
+            )
+        embedder = load_embedder(model, device=device)
+        if contract is not None:
+            require_same(embedder.contract, contract, names=("the model", "the gallery"))
+        return cls(Mtcnn(device=device), embedder, min_score)
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Faces on photographs, and photographs that could not be used.
+
+    Attributes:
+        photos: (N,) the photograph of each.
+        places: (N,) the place among the detections there, the largest first.
+        digests: (N,) sha256 of the photograph of each.
+        embeddings: (N, D).
+        skipped: what could not be used, with the reason.
+    """
+
+    photos: tuple[str, ...]
+    places: tuple[int, ...]
+    digests: tuple[str, ...]
+    embeddings: npt.NDArray[np.float32]
+    skipped: tuple[Skipped, ...]
+
+    @property
+    def largest(self) -> list[int]:
+        """The first face of each photograph."""
+        return [at for at, name in enumerate(self.photos) if name not in self.photos[:at][-1:]]
+
+
+def embed_faces(paths: Sequence[Path], models: Models, *, watch: Watch = unwatched) -> Faces:
+    """Every certain face on photographs and those below folders.
+
+    Raises:
+        InputError: a path where nothing is.
+    """
+    found = find_photos(paths)
+    skipped = list(found.skipped)
+    photos: list[str] = []
+    places: list[int] = []
+    digests: list[str] = []
+    rows: list[npt.NDArray[np.float32]] = []
+    stream = embed_photos(found.files, models.detector, models.embedder, min_score=models.min_score)
+    with watch("looking for faces", len(found.files)) as advance, closing(stream):
+        for number, outcome in enumerate(stream, 1):
+            if outcome.problem:
+                skipped.append(Skipped(outcome.file.id, outcome.problem))
+            photos += [outcome.file.id] * len(outcome.embedded)
+            places += outcome.embedded.tolist()
+            digests += [outcome.digest] * len(outcome.embedded)
+            rows += list(outcome.embeddings)
+            advance(number)
+    dimension = models.embedder.contract.dimension
+    matrix = np.array(rows, np.float32).reshape(-1, dimension)
+    return Faces(tuple(photos), tuple(places), tuple(digests), matrix, tuple(skipped))
+
+
+@dataclass(frozen=True)
+class People:
+    """Photographs in a folder a person.
+
+    Attributes:
+        items: each photograph that can be read, with the person its folder names.
+        files: where each lies.
+        skipped: what cannot be used, with the reason.
+    """
+
+    items: tuple[Item, ...]
+    files: tuple[PhotoFile, ...]
+    skipped: tuple[Skipped, ...]
+
+
+def find_people(folder: Path, *, watch: Watch = unwatched) -> People:
+    """The photographs below a folder that has a folder a person, and the sha256 of each.
+
+    Raises:
+        InputError: no such folder, or no photographs in folders below it.
+    """
+    found = find_photos(folder)
+    skipped = list(found.skipped)
+    skipped += [Skipped(file.id, NOBODYS) for file in found.files if "/" not in file.id]
+    owned = [file.id for file in found.files if "/" in file.id]
+    persons = dict(zip(*persons_of(owned, skipped), strict=True)) if owned else {}
+    if not persons:
+        raise InputError(
+            f"expected a folder a person with photographs at {shown(folder)}, got none; put "
+            "ann/1.jpg there"
+        )
+    files = [file for file in found.files if file.id in persons]
+    items: list[Item] = []
+    readable: list[PhotoFile] = []
+    with watch("looking for what changed", len(files)) as advance:
+        for number, file in enumerate(files, 1):
+            try:
+                items.append(Item(persons[file.id], file.id, digest_of(file)))
+                readable.append(file)
+            except UnusableError as error:
+                skipped.append(Skipped(file.id, error.reason))
+            advance(number)
+    return People(tuple(items), tuple(readable), tuple(skipped))
+
+
+def embed_people(
+    items: Iterable[Item], people: People, models: Models, faceless: dict[str, str]
+) -> Iterator[Vector | str]:
+    """The largest certain face on each photograph, or why there is none.
+
+    Those that could be looked at, and have none, are added to `faceless`, with the reason.
+    """
+    where = dict(zip(people.items, people.files, strict=True))
+    stream = embed_photos(
+        [where[item] for item in items],
+        models.detector,
+        models.embedder,
+        min_score=models.min_score,
+    )
+    with closing(stream):
+        for outcome in stream:
+            if not len(outcome.embedded) and outcome.digest:
+                faceless[outcome.digest] = outcome.problem
+            yield outcome.embeddings[0] if len(outcome.embedded) else outcome.problem
