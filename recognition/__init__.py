@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         Threshold,
     )
     from recognition.gallery.calibration import calibrate
+    from recognition.gallery.classifier import OpenSetClassifier
     from recognition.gallery.copying import export_gallery
     from recognition.gallery.interface import Gallery
     from recognition.gallery.portable import export_people, import_people
@@ -75,6 +76,7 @@ _HOME = {
     "Ijb": "datasets.ijb",
     "InputError": "errors",
     "Normaliser": "cohorts",
+    "OpenSetClassifier": "gallery.classifier",
     "Options": "evaluation.options",
     "OutgrownWarning": "gallery.answers",
     "PeopleList": "datasets.people_lists",
@@ -143,6 +145,7 @@ __all__ = [
     "Ijb",
     "InputError",
     "Normaliser",
+    "OpenSetClassifier",
     "Options",
     "OutgrownWarning",
     "PeopleList",

@@ -8,13 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from recognition.contract import Contract, require_same
-from recognition.embeddings import require_directions
 from recognition.errors import InputError
 from recognition.gallery.changes import as_json
 from recognition.gallery.records import Sample, Singles
-
-SHORTEST, LONGEST = 1e-6, 1e6  # lengths of embeddings
-CHECKED = 2**12  # rows measured at a time
+from recognition.gallery.vectors import require_rows
 
 
 class Accepted(NamedTuple):
@@ -86,7 +83,7 @@ def accept_rows(
         InputError: they are not of the gallery's contract, or no embeddings.
     """
     rows = np.atleast_2d(rectangular(embeddings, what))
-    require_rows(rows, given, contract, what, where)
+    require_embeddings(rows, given, contract, what, where)
     return rows.astype(np.float32)
 
 
@@ -105,7 +102,7 @@ def rectangular(embeddings: npt.ArrayLike, what: str) -> npt.NDArray[Any]:
         ) from None
 
 
-def require_rows(
+def require_embeddings(
     rows: npt.NDArray[Any], given: Contract | None, contract: Contract, what: str, where: object
 ) -> None:
     """Refuse rows (N, D) that are no embeddings of a gallery.
@@ -122,20 +119,12 @@ def require_rows(
     """
     if given is not None:
         require_same(given, contract, names=(what, f"the gallery {where}"))
-    require_directions(rows, what=what)
+    require_rows(rows, what=what)
     if rows.shape[1] != contract.dimension:
         raise InputError(
             f"{what}: expected {contract.dimension} dimensions, as {contract} makes them, got "
             f"{rows.shape[1]}; embed with the gallery's model"
         )
-    for start in range(0, len(rows), CHECKED):
-        chunk = rows[start : start + CHECKED].astype(np.float64)
-        lengths = np.linalg.norm(chunk, axis=1)
-        if not ((lengths >= SHORTEST) & (lengths <= LONGEST)).all():
-            raise InputError(
-                f"{what}: expected lengths from {SHORTEST:g} to {LONGEST:g}, got "
-                f"{lengths.min():g} to {lengths.max():g}; no model makes such embeddings"
-            )
 
 
 def require_people(

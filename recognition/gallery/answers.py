@@ -10,6 +10,7 @@ from recognition.contract import Contract
 from recognition.errors import InputError
 
 Rule = Literal["fpir", "fmr", "given"]
+PersonScore = Literal["best", "template"]
 
 
 class OutgrownWarning(UserWarning):
@@ -38,6 +39,8 @@ class Threshold:
         fnir_low: the lower end of its 95 % interval.
         fnir_high: the upper end.
         mated: searches for somebody enrolled that FNIR is a share of.
+        score: what scores it is for: of a person's sample most alike, or of the template, the
+            mean of all. They lie differently, and one threshold does not serve both.
     """
 
     value: float
@@ -56,6 +59,7 @@ class Threshold:
     fnir_low: float | None = None
     fnir_high: float | None = None
     mated: int | None = None
+    score: PersonScore = "best"
 
     def __post_init__(self) -> None:
         if type(self.value) not in (int, float) or not math.isfinite(self.value):
@@ -65,6 +69,11 @@ class Threshold:
         if self.rule not in get_args(Rule):
             raise InputError(
                 f"threshold: expected a rule of {', '.join(get_args(Rule))}, got {self.rule!r}"
+            )
+        if self.score not in get_args(PersonScore):
+            raise InputError(
+                f"threshold: expected a score of {' or '.join(get_args(PersonScore))}, got "
+                f"{self.score!r}"
             )
 
     def __str__(self) -> str:
@@ -128,6 +137,23 @@ instead of 0.01; calibrate it again with recognition calibrate
             ) from error
 
 
+def require_score(threshold: Threshold | None, score: PersonScore) -> None:
+    """Refuse to decide on scores that a threshold was not set for.
+
+    Raises:
+        InputError: another score than the threshold's, or none that there is.
+    """
+    if score not in get_args(PersonScore):
+        raise InputError(
+            f"score: expected {' or '.join(get_args(PersonScore))}, got {score!r}; best is usual"
+        )
+    if threshold is not None and threshold.score != score:
+        raise InputError(
+            f"expected {threshold.score} scores, for which the threshold {threshold} was set, got "
+            f"{score}; calibrate anew for {score} scores, or give a threshold"
+        )
+
+
 @dataclass(frozen=True)
 class Candidate:
     """Somebody enrolled, and how alike the probe is.
@@ -152,11 +178,13 @@ class Answer:
         threshold: what decided; None where the gallery has none, and everybody is unknown.
         candidates: the most alike people, best first, equal scores by name, whether or not they
             reach the threshold; empty where nobody is enrolled.
+        approximate: whether the gallery's index may have missed somebody more alike.
     """
 
     name: str | None
     threshold: Threshold | None
     candidates: tuple[Candidate, ...]
+    approximate: bool = False
 
     @property
     def score(self) -> float | None:
@@ -171,11 +199,16 @@ class Answer:
         return self.candidates[0].score - self.candidates[1].score
 
     @classmethod
-    def of(cls, candidates: tuple[Candidate, ...], threshold: Threshold | None) -> Self:
+    def of(
+        cls,
+        candidates: tuple[Candidate, ...],
+        threshold: Threshold | None,
+        approximate: bool = False,
+    ) -> Self:
         """The decision: the best candidate's name where its score reaches the threshold."""
         if threshold is None or not candidates or candidates[0].score < threshold.value:
-            return cls(None, threshold, candidates)
-        return cls(candidates[0].name, threshold, candidates)
+            return cls(None, threshold, candidates, approximate)
+        return cls(candidates[0].name, threshold, candidates, approximate)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -185,6 +218,7 @@ class Answer:
             "margin": self.margin,
             "threshold": None if self.threshold is None else asdict(self.threshold),
             "candidates": [asdict(each) for each in self.candidates],
+            "approximate": self.approximate,
         }
 
 

@@ -11,6 +11,7 @@ from recognition.contract import Contract, require_same
 from recognition.errors import InputError
 from recognition.gallery.answers import Person
 from recognition.gallery.interface import Gallery
+from recognition.gallery.milvus_address import is_milvus
 from recognition.gallery.records import Sample
 from recognition.progress import Watch, unwatched
 
@@ -47,6 +48,12 @@ def export_gallery(source: Gallery, target: Path | str, watch: Watch = unwatched
     Raises:
         InputError: the target has embeddings of another model, or cannot be written.
     """
+    used = source.threshold
+    if used is not None and used.score == "template" and is_milvus(target):
+        raise InputError(
+            f"expected a threshold for best scores, by which people are searched on Milvus, got "
+            f"{used} for templates; calibrate the gallery for best scores first"
+        )
     with _opened(target, source) as copy:
         require_same(source.contract, copy.contract, names=("the gallery", f"the copy {target}"))
         there = {person.name: person for person in copy.people()}
@@ -66,8 +73,8 @@ def export_gallery(source: Gallery, target: Path | str, watch: Watch = unwatched
                     waiting.enroll(copy, source.contract)
                     waiting = _Waiting()
                     advance(done)
-        if source.threshold is not None and source.threshold != copy.threshold:
-            copy.set_threshold(source.threshold)
+        if used is not None and used != copy.threshold:
+            copy.set_threshold(used)
     return Exported(added, samples, len(people) - added)
 
 

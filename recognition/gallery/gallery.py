@@ -17,8 +17,8 @@ from recognition.gallery.accept import (
     accept,
     accept_rows,
     rectangular,
+    require_embeddings,
     require_people,
-    require_rows,
     require_top,
 )
 from recognition.gallery.answers import (
@@ -27,26 +27,31 @@ from recognition.gallery.answers import (
     Faceless,
     OutgrownWarning,
     Person,
+    PersonScore,
     Receipt,
     Stats,
     Threshold,
+    require_score,
 )
 from recognition.gallery.cache import Cache, Cached
 from recognition.gallery.changes import now
 from recognition.gallery.interface import Gallery
+from recognition.gallery.kind import Kinds
 from recognition.gallery.lock import WriterLock
 from recognition.gallery.records import Sample
 from recognition.gallery.searched import Searched
 from recognition.gallery.snapshot import Snapshot
 from recognition.gallery.store import FILE, Store
 from recognition.progress import Watch, unwatched
-from recognition.search.scan import Hit, best_people
+from recognition.search.kinds import Exact, Kind, parse_kind
+from recognition.search.scan import Hit
 
 CHUNK = 2**14  # samples enrolled in one transaction
 CACHE = "cache"
 PATIENCE = 30.0  # seconds to wait for another writer
 READERS = 5.0  # seconds to wait for those who read, so that the log can be emptied
 FACELESS = "faceless"
+INDEX = "index"
 ERASING = "erasing"  # said of a gallery while somebody is being forgotten
 
 
@@ -74,6 +79,7 @@ class EmbeddedGallery(Gallery):
         self._store = store
         self._searched = Searched(Cache(folder / CACHE, store.contract.dimension))
         self._writer = WriterLock(folder, PATIENCE)
+        self._kinds = Kinds()
         self._counted = ((-1, -1), 0)  # the state of the store, and how many people there are
         try:
             self._begin()
@@ -128,6 +134,17 @@ class EmbeddedGallery(Gallery):
         """Decide by this threshold from now on."""
         with self._writer.held(), self._store.changing() as changes:
             changes.say("threshold", threshold.to_json())
+
+    @property
+    def index(self) -> Kind:
+        """By which kind of index samples are searched; exact until another is set."""
+        with self._store.snapshot() as snapshot:
+            return _index(snapshot)
+
+    def set_index(self, kind: Kind) -> None:
+        """Search by this kind of index from now on; it is made in memory when it is first used."""
+        with self._writer.held(), self._store.changing() as changes:
+            changes.say(INDEX, str(kind))
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -256,7 +273,7 @@ class EmbeddedGallery(Gallery):
             InputError: a name, a vector or a contract that cannot be taken; nothing is changed.
         """
         given = rectangular(embeddings, "embeddings")
-        require_rows(given, contract, self.contract, "embeddings", self.folder)
+        require_embeddings(given, contract, self.contract, "embeddings", self.folder)
         said = require_people(names, sources, digests, metadata, len(given))
         with self._writer.held(), watch("enrolling", len(given)) as advance:
             for start in range(0, len(given), CHUNK):
@@ -288,6 +305,7 @@ class EmbeddedGallery(Gallery):
         *,
         top: int = 5,
         threshold: float | None = None,
+        score: PersonScore | None = None,
         contract: Contract | None = None,
     ) -> list[Answer]:
         """Who is on each of (N, D) probes: the best person, or unknown.
@@ -296,28 +314,39 @@ class EmbeddedGallery(Gallery):
             embeddings: (N, D), of any length.
             top: how many candidates to list.
             threshold: instead of the gallery's.
+            score: of a person, by the best sample or by the template, the mean of the unit
+                samples; what the gallery's threshold was set for where it is not given.
             contract: of the probes, checked against the gallery's where it is given.
 
         Raises:
-            InputError: probes that are no embeddings of this gallery's contract.
+            InputError: probes that are no embeddings of this gallery's contract, scores other
+                than the gallery's threshold was set for, or, with templates, a person whose
+                samples cancel out.
 
         Warns:
             OutgrownWarning: more people are enrolled than the gallery's threshold holds for.
         """
         require_top(top)
         unit = unit_rows(accept_rows(embeddings, contract, self.contract, "probes", self.folder))
-        given = None if threshold is None else Threshold(threshold)
+        given = None if threshold is None else Threshold(threshold, score=score or "best")
         with self._view() as (snapshot, parts):
             used = given or snapshot.threshold
             outgrown = used.outgrown(self._count(snapshot)) if used and not given else None
-            found = best_people([part.part for part in parts], unit, top)
-            numbers = [[int(parts[hit.part].samples[hit.place]) for hit in hits] for hits in found]
+            by = score or ("best" if used is None else used.score)
+            require_score(used, by)
+            if by == "template":
+                found = self._kinds.templates(snapshot, parts, unit, top)
+                numbers, approximate = [[0] * len(hits) for hits in found], False
+            else:
+                found, numbers, approximate = self._kinds.samples(
+                    _index(snapshot), parts, unit, top
+                )
             names = snapshot.names({hit.person for hits in found for hit in hits})
             sources = snapshot.sources({number for each in numbers for number in each})
         if outgrown:
             warnings.warn(outgrown, OutgrownWarning, stacklevel=2)
         return [
-            Answer.of(_candidates(hits, of_hits, names, sources)[:top], used)
+            Answer.of(_candidates(hits, of_hits, names, sources)[:top], used, approximate)
             for hits, of_hits in zip(found, numbers, strict=True)
         ]
 
@@ -402,6 +431,7 @@ class EmbeddedGallery(Gallery):
     def _forget(self) -> tuple[str, ...]:
         """Leave no byte of those who are gone; what could not be done."""
         left = []
+        self._kinds.forget()
         try:
             with self._view() as (snapshot, _):
                 self._searched.purge(snapshot)
@@ -415,11 +445,16 @@ class EmbeddedGallery(Gallery):
         return tuple(left)
 
 
+def _index(snapshot: Snapshot) -> Kind:
+    told = snapshot.about(INDEX)
+    return Exact() if told is None else parse_kind(told)
+
+
 def _candidates(
     hits: Sequence[Hit], numbers: Sequence[int], names: dict[int, str], sources: dict[int, str]
 ) -> tuple[Candidate, ...]:
     found = [
-        Candidate(names[hit.person], hit.score, sources[number])
+        Candidate(names[hit.person], hit.score, sources.get(number, ""))  # none of a template
         for hit, number in zip(hits, numbers, strict=True)
     ]
     return tuple(sorted(found, key=lambda one: (-one.score, one.name)))

@@ -9,7 +9,15 @@ from typing import Any, Self
 import numpy.typing as npt
 
 from recognition.contract import Contract
-from recognition.gallery.answers import Answer, Faceless, Person, Receipt, Stats, Threshold
+from recognition.gallery.answers import (
+    Answer,
+    Faceless,
+    Person,
+    PersonScore,
+    Receipt,
+    Stats,
+    Threshold,
+)
 from recognition.gallery.milvus_address import is_milvus
 from recognition.gallery.records import Sample
 from recognition.progress import Watch, unwatched
@@ -174,6 +182,7 @@ class Gallery(ABC):
         *,
         top: int = 5,
         threshold: float | None = None,
+        score: PersonScore | None = None,
         contract: Contract | None = None,
     ) -> list[Answer]:
         """Who is on each of (N, D) probes: the best person, or unknown.
@@ -182,10 +191,13 @@ class Gallery(ABC):
             embeddings: (N, D), of any length.
             top: how many candidates to list.
             threshold: instead of the gallery's.
+            score: of a person, by the best sample or by the template, the mean of the unit
+                samples; what the gallery's threshold was set for where it is not given.
             contract: of the probes, checked against the gallery's where it is given.
 
         Raises:
-            InputError: probes that are no embeddings of this gallery's contract.
+            InputError: probes that are no embeddings of this gallery's contract, or scores other
+                than the gallery's threshold was set for.
 
         Warns:
             OutgrownWarning: more people are enrolled than the gallery's threshold holds for.

@@ -30,9 +30,11 @@ from recognition.gallery.answers import (
     Faceless,
     OutgrownWarning,
     Person,
+    PersonScore,
     Receipt,
     Stats,
     Threshold,
+    require_score,
 )
 from recognition.gallery.changes import as_json, now
 from recognition.gallery.interface import Gallery
@@ -131,7 +133,12 @@ class MilvusGallery(Gallery):
         return None if said is None else Threshold.from_json(said)
 
     def set_threshold(self, threshold: Threshold) -> None:
-        """Decide by this threshold from now on."""
+        """Decide by this threshold from now on.
+
+        Raises:
+            InputError: it is for scores by template, which Milvus is not asked for.
+        """
+        _require_best(threshold.score)
         self._collections.put({"threshold": threshold.to_json()})
 
     def people(self) -> list[Person]:
@@ -264,6 +271,7 @@ class MilvusGallery(Gallery):
         *,
         top: int = 5,
         threshold: float | None = None,
+        score: PersonScore | None = None,
         contract: Contract | None = None,
     ) -> list[Answer]:
         """Who is on each of (N, D) probes: the best person, or unknown; see `Gallery`.
@@ -272,12 +280,14 @@ class MilvusGallery(Gallery):
         score.
         """
         require_top(top)
+        _require_best(score)
         rows = accept_rows(embeddings, contract, self.contract, "probes", self.address)
         given = None if threshold is None else Threshold(threshold)
         with ThreadPoolExecutor(1) as meanwhile:  # both wait for Milvus
             decided = meanwhile.submit(lambda: (given, None) if given else self._decide())
             found = best_people(self._collections, unit_rows(rows), top)
             used, outgrown = decided.result()
+        require_score(used, "best")
         if outgrown:
             warnings.warn(outgrown, OutgrownWarning, stacklevel=2)
         samples = sorted({one.sample for people in found for one in people})
@@ -351,6 +361,15 @@ class MilvusGallery(Gallery):
             changed = [row.without(gone) for row in rows if gone & set(row.samples)]
             self._collections.discard(changed, sorted(gone))
         return len(gone)
+
+
+def _require_best(score: PersonScore | None) -> None:
+    require_score(None, score or "best")
+    if score == "template":
+        raise InputError(
+            "expected best scores, by which people are searched on Milvus, got template; a gallery "
+            "in a folder has both"
+        )
 
 
 def _require_fits(people: Sequence[Accepted]) -> None:

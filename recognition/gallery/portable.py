@@ -13,10 +13,10 @@ from recognition.contract import Contract, require_same
 from recognition.datasets._files import refusing, require_file, shown
 from recognition.datasets._npy import open_npz
 from recognition.errors import InputError
-from recognition.gallery.accept import LONGEST, SHORTEST
 from recognition.gallery.answers import Person
 from recognition.gallery.interface import Gallery
 from recognition.gallery.records import Sample
+from recognition.gallery.vectors import LONGEST, SHORTEST
 from recognition.whole_files import save_arrays, written_whole
 
 FORMAT = 1

@@ -199,13 +199,13 @@ def _search(queries: Singles, base: Singles, width: int) -> tuple[Singles, Place
     """The `width` highest products of each query with the base, and their rows."""
     import faiss
 
-    with _by_products():
+    with by_products():
         scores, places = faiss.knn(queries, base, width, metric=faiss.METRIC_INNER_PRODUCT)
     return scores, places
 
 
 @contextmanager
-def _by_products() -> Iterator[None]:
+def by_products() -> Iterator[None]:
     """Few queries by a product of matrices too: by default faiss then goes ten times slower."""
     import faiss
 

@@ -63,26 +63,28 @@ class Hit(NamedTuple):
     place: int
 
 
-def best_people(parts: Sequence[Part], probes: Floats, k: int) -> list[list[Hit]]:
+def best_people(
+    parts: Sequence[Part], probes: Floats, k: int, *, numbers: str = "quickest"
+) -> list[list[Hit]]:
     """The k people most alike each of (m, D) unit probes, by their best row.
 
     Scores are products of unit rows in float64, rounded by `as_scores`. Equal ones are listed by
     number of the person; where the k-th and the next are equal, all equals are listed, so there
     may be more than k, and the caller can choose among them. Of equal rows of a person the first
-    is named.
+    is named. Bounds from `numbers` float32, int8 or the quickest of them lead to the same answer.
     """
     if not len(probes):
         return []
-    bounds = [_bounds(part, probes) for part in parts]
+    bounds = [_bounds(part, probes, numbers) for part in parts]
     return [
         _search(parts, [bound[:, at] for bound in bounds], probe, k)
         for at, probe in enumerate(probes)
     ]
 
 
-def _bounds(part: Part, probes: Floats) -> Singles:
+def _bounds(part: Part, probes: Floats, numbers: str = "quickest") -> Singles:
     """(ceil(n / BLOCK), m) no row of a block scores more than this; -inf where none is alive."""
-    product = _product(part, probes)
+    product = _product(part, probes, numbers)
     blocks = -(-len(part.rows) // BLOCK)
     found = np.empty((blocks, len(probes)), np.float32)
     for start in range(0, len(part.rows), STEP):
@@ -101,9 +103,12 @@ def _highest(scores: Singles) -> Singles:
     return np.concatenate([highest, scores[whole:].max(axis=0, keepdims=True)])
 
 
-def _product(part: Part, probes: Floats) -> Callable[[slice], Singles]:
+def _product(part: Part, probes: Floats, numbers: str) -> Callable[[slice], Singles]:
     """Upper bounds of the scores of some rows, (n, m), by the quicker of two products."""
     floats = _Floats(part, probes)
+    if numbers != "quickest":
+        eight = _EightBits(part, probes)
+        return eight if numbers == "int8" and len(part.rows) and eight.right() else floats
     if len(probes) > FEW or len(part.rows) < STEP:
         return floats
     eight = _EightBits(part, probes)

@@ -16,6 +16,7 @@ from recognition.contract import Contract, Preprocessing
 from recognition.errors import InputError
 from recognition.gallery import milvus_collections as module
 from recognition.gallery.answers import Faceless, Threshold
+from recognition.gallery.copying import export_gallery
 from recognition.gallery.interface import Gallery
 from recognition.gallery.milvus import MilvusGallery
 
@@ -214,6 +215,25 @@ def test_of_many_photographs_without_a_face_some_are_remembered(gallery: MilvusG
     assert gallery.faceless.settings == "settings"
     assert 300 < len(gallery.faceless.reasons) < 1000
     assert gallery.faceless.reasons.items() <= found.reasons.items()
+
+
+def test_scores_by_template_are_refused_before_anything_is_done(
+    gallery: MilvusGallery, on_milvus: Any, tmp_path: Path
+) -> None:
+    gallery.enroll("ada", [1, 0, 0, 0])
+    assert gallery.identify([1, 0, 0, 0], score="best", threshold=0.5)[0].name == "ada"
+    with pytest.raises(InputError, match="expected best scores"):
+        gallery.identify([1, 0, 0, 0], score="template")
+    template = Threshold(0.5, score="template")
+    with pytest.raises(InputError, match="expected best scores"):
+        gallery.set_threshold(template)
+    with Gallery.create(tmp_path / "people.gallery", CONTRACT) as source:
+        source.set_threshold(template)
+        where = on_milvus()
+        with pytest.raises(InputError, match="calibrate the gallery for best scores"):
+            export_gallery(source, where)
+        with pytest.raises(InputError, match="none of this name"):
+            Gallery.open(where)
 
 
 def test_names_are_in_no_filter(gallery: MilvusGallery, monkeypatch: pytest.MonkeyPatch) -> None:
