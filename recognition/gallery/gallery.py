@@ -208,20 +208,7 @@ class EmbeddedGallery(Gallery):
         metadata: Mapping[str, Any] | None = None,
         contract: Contract | None = None,
     ) -> None:
-        """Add samples (N, D) of a person, new or known, all or none.
-
-        Args:
-            name: any text that is not empty.
-            embeddings: (N, D), or one (D,), of any length.
-            sources: what to call each, such as the photograph.
-            digests: sha256 of what each was made from, by which it is known again.
-            replacing: digests of samples of this person that go when these come.
-            metadata: about the person, for JSON; replaces what it names.
-            contract: of the embeddings, checked against the gallery's where it is given.
-
-        Raises:
-            InputError: a name, a vector or a contract that cannot be taken; nothing is changed.
-        """
+        """Add samples (N, D) of a person, new or known, all or none; see `Gallery`."""
         what = f"embeddings of {str(name)[:80]!r}"
         rows = accept_rows(embeddings, contract, self.contract, what, self.folder)
         person = accept(name, rows, sources, digests, metadata)
@@ -308,24 +295,7 @@ class EmbeddedGallery(Gallery):
         score: PersonScore | None = None,
         contract: Contract | None = None,
     ) -> list[Answer]:
-        """Who is on each of (N, D) probes: the best person, or unknown.
-
-        Args:
-            embeddings: (N, D), of any length.
-            top: how many candidates to list.
-            threshold: instead of the gallery's.
-            score: of a person, by the best sample or by the template, the mean of the unit
-                samples; what the gallery's threshold was set for where it is not given.
-            contract: of the probes, checked against the gallery's where it is given.
-
-        Raises:
-            InputError: probes that are no embeddings of this gallery's contract, scores other
-                than the gallery's threshold was set for, or, with templates, a person whose
-                samples cancel out.
-
-        Warns:
-            OutgrownWarning: more people are enrolled than the gallery's threshold holds for.
-        """
+        """Who is on each of (N, D) probes: the best person, or unknown; see `Gallery`."""
         require_top(top)
         unit = unit_rows(accept_rows(embeddings, contract, self.contract, "probes", self.folder))
         given = None if threshold is None else Threshold(threshold, score=score or "best")

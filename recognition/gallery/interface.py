@@ -197,7 +197,8 @@ class Gallery(ABC):
 
         Raises:
             InputError: probes that are no embeddings of this gallery's contract, or scores other
-                than the gallery's threshold was set for.
+                than the gallery's threshold was set for, or, by template, a person whose samples
+                cancel out.
 
         Warns:
             OutgrownWarning: more people are enrolled than the gallery's threshold holds for.

@@ -1,10 +1,6 @@
 """A gallery on a Milvus server, for more people than one machine searches well."""
 
-import hashlib
 import json
-import secrets
-import threading
-import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -39,7 +35,8 @@ from recognition.gallery.answers import (
 from recognition.gallery.changes import as_json, now
 from recognition.gallery.interface import Gallery
 from recognition.gallery.milvus_address import Address
-from recognition.gallery.milvus_collections import Collections, Row, SampleRow, fits, require_fits
+from recognition.gallery.milvus_collections import Collections
+from recognition.gallery.milvus_rows import Row, SampleRow, as_text, fits, new_key, person_key
 from recognition.gallery.milvus_search import best_people
 from recognition.gallery.records import Sample, nobody
 from recognition.progress import Watch, unwatched
@@ -92,7 +89,7 @@ class MilvusGallery(Gallery):
             "index": address.kind,
         }
         for key, value in about.items():
-            require_fits(value, f"the {key}")
+            as_text(value, f"the {key}")
         collections = Collections.connect(address)
         try:
             collections.create(contract.dimension, about)
@@ -215,7 +212,7 @@ class MilvusGallery(Gallery):
         what = f"embeddings of {str(name)[:80]!r}"
         rows = accept_rows(embeddings, contract, self.contract, what, self.address)
         person = accept(name, rows, sources, digests, metadata)
-        before = self._collections.enrolments_of(_key_of(name)) if replacing else []
+        before = self._collections.enrolments_of(person_key(name)) if replacing else []
         self._enroll([person])
         if before:
             self._discard(before, replacing)
@@ -261,9 +258,9 @@ class MilvusGallery(Gallery):
             InputError: nobody has this name, or JSON or a text field of Milvus cannot hold it.
         """
         told = json.loads(as_json(metadata))
-        require_fits(told, f"the metadata of {name[:80]!r}")
+        as_text(told, f"the metadata of {name[:80]!r}")
         self._rows(name)
-        self._collections.finish([Row(_new_key(), _key_of(name), name, told, now(), 0)])
+        self._collections.finish([Row(new_key(), person_key(name), name, told, now(), 0)])
 
     def identify(
         self,
@@ -321,7 +318,7 @@ class MilvusGallery(Gallery):
         """
         count = self.remove(name)
         self._collections.take_back(FACELESS)  # some may be theirs
-        self._collections.purge(_key_of(name))
+        self._collections.purge(person_key(name))
         return Receipt(name, count, False, (KEPT,), now())
 
     def close(self) -> None:
@@ -334,7 +331,7 @@ class MilvusGallery(Gallery):
         return used, used.outgrown(len(self)) if used and used.people else None
 
     def _rows(self, name: str) -> list[Row]:
-        rows = self._collections.enrolments_of(_key_of(name))
+        rows = self._collections.enrolments_of(person_key(name))
         if not rows:
             raise nobody(name)
         return rows
@@ -343,7 +340,7 @@ class MilvusGallery(Gallery):
         _require_fits(people)
         date = now()
         rows = [
-            Row(_new_key(), _key_of(one.name), one.name, one.metadata, date, len(one.samples))
+            Row(new_key(), person_key(one.name), one.name, one.metadata, date, len(one.samples))
             for one in people
         ]
         self._collections.add(_written(people, rows))
@@ -374,11 +371,11 @@ def _require_best(score: PersonScore | None) -> None:
 
 def _require_fits(people: Sequence[Accepted]) -> None:
     for person in people:
-        require_fits(person.name, f"the name {person.name[:80]!r}")
-        require_fits(person.metadata, f"the metadata of {person.name[:80]!r}")
+        as_text(person.name, f"the name {person.name[:80]!r}")
+        as_text(person.metadata, f"the metadata of {person.name[:80]!r}")
         for sample in person.samples:
-            require_fits(sample.source, f"a source of {person.name[:80]!r}")
-            require_fits(sample.digest, f"a digest of {person.name[:80]!r}")
+            as_text(sample.source, f"a source of {person.name[:80]!r}")
+            as_text(sample.digest, f"a digest of {person.name[:80]!r}")
 
 
 def _groups(people: Sequence[Accepted]) -> Iterator[Sequence[Accepted]]:
@@ -397,19 +394,3 @@ def _written(people: Sequence[Accepted], rows: Sequence[Row]) -> list[SampleRow]
         for person, row in zip(people, rows, strict=True)
         for key, sample in zip(row.samples, person.samples, strict=True)
     ]
-
-
-def _key_of(name: str) -> str:
-    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-_last = 0
-_counting = threading.Lock()
-
-
-def _new_key() -> str:
-    """Keys of one process are in the order in which they were made, those of two by the clock."""
-    global _last
-    with _counting:
-        _last = max(_last + 1, time.time_ns())
-        return f"{_last:016x}-{secrets.token_hex(8)}"

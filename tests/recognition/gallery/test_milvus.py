@@ -14,7 +14,7 @@ import pytest
 
 from recognition.contract import Contract, Preprocessing
 from recognition.errors import InputError
-from recognition.gallery import milvus_collections as module
+from recognition.gallery import milvus_client, milvus_collections, milvus_rows
 from recognition.gallery.answers import Faceless, Threshold
 from recognition.gallery.copying import export_gallery
 from recognition.gallery.interface import Gallery
@@ -78,8 +78,8 @@ def test_a_crash_leaves_nobody_by_half(
         gallery.remove("bob")
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "CALL", 1)  # a call for each row
-        patch.setattr(module, "AT_ONCE", 1)
+        patch.setattr(milvus_rows, "CALL", 1)  # a call for each row
+        patch.setattr(milvus_collections, "AT_ONCE", 1)
         crash_after(calls, gallery._collections._client, patch, "insert", "upsert", "delete")
         with pytest.raises(Crash):
             change()
@@ -108,7 +108,7 @@ def test_a_crash_while_discarding_leaves_the_samples_before_or_after(
 ) -> None:
     gallery.enroll("ada", np.eye(4)[:3], digests=["12", "34", "56"])
     with monkeypatch.context() as patch:
-        patch.setattr(module, "AT_ONCE", 1)
+        patch.setattr(milvus_collections, "AT_ONCE", 1)
         crash_after(calls, gallery._collections._client, patch, "upsert", "delete")
         if calls < 3:
             with pytest.raises(Crash):
@@ -288,6 +288,7 @@ def test_only_one_process_has_a_file_open_and_only_while_it_has(tmp_path: Path) 
     with Gallery.create(where, CONTRACT) as gallery, Gallery.open(where) as second:
         gallery.enroll("ada", [1, 0, 0, 0])
         gallery.close()
+        gallery.close()
         assert len(second) == 1, "the file stays open for the other"
         assert "only one process" in elsewhere()
     assert elsewhere() == "1\n"
@@ -298,7 +299,7 @@ def test_a_server_that_does_not_answer_is_told_in_a_sentence(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("pymilvus")
-    monkeypatch.setattr(module, "PATIENCE", 0.5)
+    monkeypatch.setattr(milvus_client, "PATIENCE", 0.5)
     monkeypatch.setenv("MILVUS_TOKEN", "root:SECRET")
     with pytest.raises(InputError, match=r"milvus://127.0.0.1:1/people: .*check that it runs") as e:
         Gallery.open("milvus://127.0.0.1:1/people")
