@@ -11,13 +11,14 @@ from recognition.cli import app
 from recognition.templates import _WORDS as WORDS
 
 VERBS = dict(get_command(app).commands)  # type: ignore[attr-defined]
-for group in ("weights", "export", "gallery"):
+for group in ("weights", "export", "gallery", "index"):
     VERBS |= {f"{group} {name}": verb for name, verb in VERBS[group].commands.items()}
 PANELS = {
     "evaluate": ["What to judge", "Pairs", "Several pictures", "More to", "What is", "Output"],
     "embed": ["Photographs", "Which faces", "Model", "Output"],
     "compare": ["Pictures to learn from", "Heads", "Training", "Output"],
     "detect": ["Photographs", "Which faces", "Output"],
+    "index bench": ["What to measure", "Output"],
     "verify": ["Photographs", "Model", "When", "Output"],
 }
 SMALL = {
