@@ -14,6 +14,7 @@ from recognition.datasets._tables import text_array
 from recognition.errors import InputError
 
 _ROWS = 2**14  # of a batch
+_BUFFER = 2**20  # bytes read at a time
 
 
 def open_parquet(path: Path) -> Container:
@@ -72,7 +73,10 @@ def _pyarrow() -> Any:
 
 
 def _file(path: Path) -> Any:
-    return import_module("pyarrow.parquet").ParquetFile(path, page_checksum_verification=True)
+    # read through a buffer, or pyarrow holds every column chunk of the file until its end
+    return import_module("pyarrow.parquet").ParquetFile(
+        path, page_checksum_verification=True, pre_buffer=False, buffer_size=_BUFFER
+    )
 
 
 def _describe(types: Any, file: Any, field: Any, rows: int) -> Described:
