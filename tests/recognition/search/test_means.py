@@ -46,8 +46,8 @@ def test_rounding_a_template_decides_nothing(monkeypatch: pytest.MonkeyPatch) ->
     for spare in (0, 8):
         monkeypatch.setattr(means, "SPARE", spare)
         base = np.array([1, 0.3, -0.2, 0.1])
-        rows = (base + 3e-8 * random.standard_normal((120, 4))).astype(np.float32)
-        people = np.arange(120) % 40
+        rows = (base + 6e-8 * random.standard_normal((400, 4))).astype(np.float32)
+        people = np.arange(400) % 40
         templates = Templates.of([Part.of(rows, people)])
         probes = unit_rows(np.array([0.3, -1, 0, 0]) + 0.01 * random.standard_normal((10, 4)))
         names = np.char.zfill(people.astype(str), 2)
