@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from recognition.gallery.calibration import calibrate
     from recognition.gallery.classifier import OpenSetClassifier
     from recognition.gallery.copying import export_gallery
+    from recognition.gallery.ingest import enroll_files
     from recognition.gallery.interface import Gallery
     from recognition.gallery.portable import export_people, import_people
     from recognition.metrics import angle_statistics, equal_error_rate, fnir_at_fpir, tar_at_fmr
@@ -97,6 +98,7 @@ _HOME = {
     "compare_all": "comparisons",
     "draw_faces": "datasets.drawn",
     "embed_folder": "faces.embedding",
+    "enroll_files": "gallery.ingest",
     "equal_error_rate": "metrics",
     "evaluate": "evaluation.everything",
     "evaluate_blufr": "evaluation.blufr",
@@ -166,6 +168,7 @@ __all__ = [
     "compare_all",
     "draw_faces",
     "embed_folder",
+    "enroll_files",
     "equal_error_rate",
     "evaluate",
     "evaluate_blufr",

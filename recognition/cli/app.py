@@ -14,6 +14,7 @@ from recognition.cli.export import export
 from recognition.cli.gallery import gallery
 from recognition.cli.help import Grouped
 from recognition.cli.identify import identify
+from recognition.cli.index import index
 from recognition.cli.verify import verify
 from recognition.cli.weights import weights
 
@@ -32,6 +33,7 @@ app.command(cls=Grouped, short_help="Say whether two photographs show one person
 app.add_typer(weights, name="weights", short_help="Published weights: list, fetch, verify.")
 app.add_typer(export, name="export", short_help="Write a network for other programs.")
 app.add_typer(gallery, name="gallery", short_help="Enrol people, see who is, forget people.")
+app.add_typer(index, name="index", short_help="Kinds of index: measure them on your vectors.")
 app.command(cls=Grouped, short_help="Set from which score on a name is given.")(calibrate)
 app.command(cls=Grouped, short_help="Say who is on photographs, or that nobody knows.")(identify)
 

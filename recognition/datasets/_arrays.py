@@ -1,6 +1,6 @@
 """Named arrays in a file, described before they are read, so that no claim is believed unseen."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -35,12 +35,30 @@ class Described(NamedTuple):
 class Container:
     """A file of named arrays: what it says of them, and how one is read.
 
-    `elsewhere` has the path of those that are in another file.
+    `elsewhere` has the path of those that are in another file. `stream` gives an array some rows
+    at a time without holding all of it; where it is None, the format maps what is large.
     """
 
     arrays: Mapping[str, Described]
     load: Callable[[str], Array]
     elsewhere: Mapping[str, Path] = field(default_factory=dict)
+    stream: Callable[[str, int], Iterator[Array]] | None = None
+
+    def chunks(self, name: str, rows: int) -> Iterator[Array]:
+        """An array, `rows` of it at a time, whatever pieces it is read in."""
+        if self.stream is None:
+            whole = self.load(name)
+            yield from (whole[start : start + rows] for start in range(0, len(whole), rows))
+            return
+        held: list[Array] = []
+        for piece in self.stream(name, rows):
+            held.append(piece)
+            while sum(map(len, held)) >= rows:
+                joined = np.concatenate(held)
+                yield joined[:rows]
+                held = [joined[rows:]]
+        if sum(map(len, held)):
+            yield np.concatenate(held)
 
 
 def require_believable(path: Path, name: str, claimed: int, stored: int) -> None:

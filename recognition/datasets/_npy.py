@@ -2,10 +2,12 @@
 
 import warnings
 import zipfile
+from collections.abc import Iterator
 from math import prod
 from pathlib import Path
 from typing import IO, NamedTuple
 
+import numpy as np
 from numpy.lib import format as npy
 
 from recognition.datasets._arrays import (
@@ -62,7 +64,22 @@ def open_npz(path: Path) -> Container:
             values: Array = npy.read_array(file)
         return values
 
-    return Container(arrays, load)
+    def stream(name: str, rows: int) -> Iterator[Array]:
+        if arrays[name].dtype.hasobject:
+            raise InputError(_pickled(path, name))
+        with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
+            header = _header(file)
+            (count, *rest), dtype = header.described
+            if header.columns_first:
+                yield load(name)  # a row is everywhere in it
+                return
+            for start in range(0, count, rows):
+                shape = (min(rows, count - start), *rest)
+                raw = file.read(prod(shape) * dtype.itemsize)
+                yield np.frombuffer(raw, dtype, prod(shape)).reshape(shape)
+            file.read(1)  # at the end the sum of all is compared
+
+    return Container(arrays, load, stream=stream)
 
 
 def _header(file: IO[bytes]) -> _Header:

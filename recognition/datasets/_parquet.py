@@ -1,5 +1,6 @@
 """A Parquet table with a column of vectors, read with pyarrow where it is installed."""
 
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from recognition.datasets._tables import text_array
 from recognition.errors import InputError
 
 _ROWS = 2**14  # of a batch
+_BUFFER = 2**20  # bytes read at a time
 
 
 def open_parquet(path: Path) -> Container:
@@ -44,7 +46,19 @@ def open_parquet(path: Path) -> Container:
             return _matrix(path, name, described)
         return _flat(path, name, described)
 
-    return Container(arrays, load)
+    def stream(name: str, size: int) -> Iterator[Array]:
+        described, done = arrays[name], 0
+        with _file(path) as file:
+            for batch in file.iter_batches(size, columns=[name]):
+                values = batch.column(0)
+                if len(described.shape) == 2:
+                    yield _part(path, name, values, described, done)
+                else:
+                    yield _values(path, name, described, values)
+                done += len(values)
+        _require_all(path, done, rows)
+
+    return Container(arrays, load, stream=stream)
 
 
 def _pyarrow() -> Any:
@@ -59,7 +73,10 @@ def _pyarrow() -> Any:
 
 
 def _file(path: Path) -> Any:
-    return import_module("pyarrow.parquet").ParquetFile(path, page_checksum_verification=True)
+    # read through a buffer, or pyarrow holds every column chunk of the file until its end
+    return import_module("pyarrow.parquet").ParquetFile(
+        path, page_checksum_verification=True, pre_buffer=False, buffer_size=_BUFFER
+    )
 
 
 def _describe(types: Any, file: Any, field: Any, rows: int) -> Described:
@@ -97,13 +114,19 @@ def _matrix(path: Path, name: str, described: Described) -> npt.NDArray[np.float
     with _file(path) as file:
         for batch in file.iter_batches(_ROWS, columns=[name]):
             lists = batch.column(0)
-            there = ~np.asarray(lists.is_null().to_numpy(zero_copy_only=False), bool)
-            part = matrix[done : done + len(lists)]
-            part[~there] = np.nan
-            part[there] = _vectors(path, name, lists, there, size, done)
+            matrix[done : done + len(lists)] = _part(path, name, lists, described, done)
             done += len(lists)
     _require_all(path, done, rows)
     return matrix
+
+
+def _part(path: Path, name: str, lists: Any, described: Described, done: int) -> Array:
+    """Some rows of a matrix, those after the first `done`; a missing list is a row of NaN."""
+    _, size = described.shape
+    there = ~np.asarray(lists.is_null().to_numpy(zero_copy_only=False), bool)
+    part = np.full((len(lists), size), np.nan, described.dtype)
+    part[there] = _vectors(path, name, lists, there, size, done)
+    return part
 
 
 def _vectors(
@@ -131,10 +154,17 @@ def _flat(path: Path, name: str, described: Described) -> Array:
     with _file(path) as file:
         values = file.read(columns=[name]).column(0)
     _require_all(path, len(values), described.shape[0])
+    return _values(path, name, described, values)
+
+
+def _values(path: Path, name: str, described: Described, values: Any) -> Array:
     if described.dtype.kind == "U" or values.null_count:
         texts = ["" if value is None else str(value) for value in values.to_pylist()]
         return text_array(path, name, texts)
-    flat: Array = values.to_numpy().astype(described.dtype)
+    whole = (
+        values.to_numpy() if hasattr(values, "chunks") else values.to_numpy(zero_copy_only=False)
+    )
+    flat: Array = whole.astype(described.dtype)
     return flat
 
 

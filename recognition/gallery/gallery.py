@@ -1,7 +1,7 @@
 """A gallery: who is enrolled, who somebody is, and who wants to be forgotten."""
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
@@ -216,6 +216,11 @@ class EmbeddedGallery(Gallery):
             with self._store.changing() as changes:
                 changes.enroll(*person, replacing)
             self._flush()
+
+    def digests(self, names: Iterable[str]) -> set[tuple[str, str]]:
+        """Name and digest of every sample of these people whose digest is known."""
+        with self._store.snapshot() as snapshot:
+            return snapshot.digests(names)
 
     def discard(self, name: str, digests: Sequence[str]) -> int:
         """Take some samples of a person out, by their digests; how many there were.

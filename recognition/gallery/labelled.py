@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -81,7 +82,16 @@ def described(contract: Contract) -> str:
     return f"{contract.model} ({contract.dimension} dimensions, of no known model)"
 
 
-def require_comparable(found: Labelled, wanted: Contract, *, trusted: bool) -> None:
+class Told(Protocol):
+    """A file, and what it says of the model."""
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def contract(self) -> Contract | None: ...
+
+
+def require_comparable(found: Told, wanted: Contract, *, trusted: bool) -> None:
     """Refuse embeddings by another model than a gallery's, or by one that is not known.
 
     Args:

@@ -135,6 +135,18 @@ class Snapshot:
             "WHERE digest != '' ORDER BY sample"
         ).fetchall()
 
+    def digests(self, names: Iterable[str]) -> set[tuple[str, str]]:
+        """Name and digest of every sample of these people whose digest is known."""
+        asked = (
+            "SELECT digest FROM samples WHERE digest != '' "
+            "AND person = (SELECT person FROM people WHERE name = ?)"
+        )
+        return {
+            (name, digest)
+            for name in set(names)
+            for (digest,) in self._connection.execute(asked, (name,))
+        }
+
     def rows(self, dimension: int, after: int = 0, most: int = MANY) -> Rows:
         """The first `most` samples with numbers above `after`.
 

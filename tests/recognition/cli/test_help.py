@@ -11,13 +11,14 @@ from recognition.cli import app
 from recognition.templates import _WORDS as WORDS
 
 VERBS = dict(get_command(app).commands)  # type: ignore[attr-defined]
-for group in ("weights", "export", "gallery"):
+for group in ("weights", "export", "gallery", "index"):
     VERBS |= {f"{group} {name}": verb for name, verb in VERBS[group].commands.items()}
 PANELS = {
     "evaluate": ["What to judge", "Pairs", "Several pictures", "More to", "What is", "Output"],
     "embed": ["Photographs", "Which faces", "Model", "Output"],
     "compare": ["Pictures to learn from", "Heads", "Training", "Output"],
     "detect": ["Photographs", "Which faces", "Output"],
+    "index bench": ["What to measure", "Output"],
     "verify": ["Photographs", "Model", "When", "Output"],
 }
 SMALL = {
@@ -80,6 +81,14 @@ def test_examples_name_options_that_there_are(verb: str) -> None:
 
 def test_a_verb_is_told_in_one_whole_sentence() -> None:
     listed = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "80"}).stdout
-    for verb in [*PANELS, "weights", "export", "gallery", "calibrate", "identify"]:
+    for verb in [
+        *(one for one in PANELS if " " not in one),
+        "weights",
+        "index",
+        "export",
+        "gallery",
+        "calibrate",
+        "identify",
+    ]:
         assert re.search(rf"^  {verb} +\S.*\.$", listed, re.MULTILINE)
     assert "..." not in listed.partition("Commands:")[2]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from recognition.embeddings import unit_rows
 from recognition.errors import InputError
-from recognition.search import means
+from recognition.search import means, scan
 from recognition.search.identify import search_people
 from recognition.search.means import Templates, best_templates
 from recognition.search.scan import Part
@@ -40,17 +40,26 @@ def test_it_is_the_search_of_the_evaluation(data: st.DataObject) -> None:
 
 
 def test_rounding_a_template_decides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two people a rounding apart: float32 rows tie, float64 templates do not."""
-    near = np.array([[1, 0.5], [1, np.nextafter(np.float32(0.5), np.float32(1))]], np.float32)
-    rows = np.concatenate([np.repeat(near[:1], 9, axis=0), near[1:]])
-    people = np.r_[np.zeros(8, int), 1, 1]
-    probe = unit_rows(near[1:])
-    parts = [Part.of(rows, people)]
-    for spare in (0, 8):  # as asked, or with others around
+    """Forty people less than a rounding apart, nearly at right angles to the probe."""
+    random = np.random.default_rng(3)
+    turned = 0
+    for spare in (0, 8):
         monkeypatch.setattr(means, "SPARE", spare)
-        ((first, *_),) = best_templates(Templates.of(parts), probe, 1)
-        both = search_people(rows, people, probe, ["x"])
-        assert (first.person, first.score) == (int(both.labels[0, 0]), both.scores[0, 0])
+        base = np.array([1, 0.3, -0.2, 0.1])
+        rows = (base + 6e-8 * random.standard_normal((400, 4))).astype(np.float32)
+        people = np.arange(400) % 40
+        templates = Templates.of([Part.of(rows, people)])
+        probes = unit_rows(np.array([0.3, -1, 0, 0]) + 0.01 * random.standard_normal((10, 4)))
+        names = np.char.zfill(people.astype(str), 2)
+        exact = search_people(rows, names, probes, ["x"] * 10, keep=40)
+        for k in (1, 5):
+            found = best_templates(templates, probes, k)
+            for hits, scores, labels in zip(found, exact.scores, exact.labels, strict=True):
+                assert [hit.score for hit in hits][:k] == scores[:k].tolist()
+                assert [hit.person for hit in hits][:k] == [int(name) for name in labels[:k]]
+            rough = scan.best_people([templates.part], probes, k)
+            turned += sum(a[0].person != b[0].person for a, b in zip(rough, found, strict=True))
+    assert turned > 5, "or it shows nothing"
 
 
 def test_people_are_made_in_groups_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
