@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from recognition.contract import Contract, Preprocessing
 from recognition.embeddings import unit_rows
 from recognition.errors import InputError
-from recognition.gallery import calibration as module
+from recognition.gallery import searches as module
 from recognition.gallery.answers import OutgrownWarning, Threshold
 from recognition.gallery.calibration import calibrate
 from recognition.gallery.gallery import Gallery
@@ -126,6 +126,8 @@ def test_a_strangers_picture_that_could_not_be_embedded_is_a_search_without_a_na
         calibrate(gallery, rows, ["p", "q", "r"], fpir=0.25)
     found = calibrate(gallery, rows, ["p", "q", "r"], fpir=0.25, failures=["p"])
     assert (found.reached, found.trials, found.strangers) == (0.25, 4, 3)
+    with pytest.raises(InputError, match="expected probes of strangers"):
+        calibrate(gallery, [[6, 1, 1, 0]], ["ada"], fpir=0.25, failures=["x", "y", "z", "w"])
     everything = calibrate(gallery, rows, ["p", "q", "r"], fpir=0.5, failures=["x"] * 3)
     assert (everything.value, everything.reached) == (-1.0, 0.5), "cosines are not lower"
 
