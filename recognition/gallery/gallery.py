@@ -211,6 +211,26 @@ class Gallery:
                 changes.enroll(name, samples, metadata or {}, replacing)
             self._flush()
 
+    def enroll_people(
+        self, people: Sequence[tuple[str, Sequence[Sample], Mapping[str, Any]]]
+    ) -> None:
+        """Add samples and metadata of many people in one transaction, all or none.
+
+        Raises:
+            InputError: a name, a vector or metadata that cannot be taken; nothing is changed.
+        """
+        for name, samples, metadata in people:
+            what = f"embeddings of {name[:80]!r}"
+            self._checked(np.stack([one.vector for one in samples]), None, what)
+            _require_text([name], [one.source for one in samples], len(samples), what)
+            _require_text([], [one.digest for one in samples], len(samples), what, kind="digest")
+            as_json(metadata)
+        with self._writer.held():
+            with self._store.changing() as changes:
+                for name, samples, metadata in people:
+                    changes.enroll(name, samples, metadata)
+            self._flush()
+
     def discard(self, name: str, digests: Sequence[str]) -> int:
         """Take some samples of a person out, by their digests; how many there were.
 
@@ -231,6 +251,7 @@ class Gallery:
         names: Sequence[str],
         *,
         sources: Sequence[str] = (),
+        digests: Sequence[str] = (),
         contract: Contract | None = None,
         watch: Watch = unwatched,
     ) -> None:
@@ -243,6 +264,7 @@ class Gallery:
             embeddings: (N, D), of any length; a memory map is read in chunks.
             names: (N,) of the person of each, any text that is not empty.
             sources: what to call each, such as the photograph.
+            digests: sha256 of what each was made from, by which it is known again.
             contract: of the embeddings, checked against the gallery's where it is given.
             watch: told how many samples are enrolled.
 
@@ -256,11 +278,13 @@ class Gallery:
                 f"{what}: expected the name of the person of each of {len(given)}, got {len(names)}"
             )
         _require_text(names, sources, len(given), what)
+        _require_text([], digests, len(given), what, kind="digest")
         with self._writer.held(), watch("enrolling", len(given)) as advance:
             for start in range(0, len(given), CHUNK):
                 chunk = slice(start, start + CHUNK)
                 rows = given[chunk].astype(np.float32)
-                samples = map(Sample, rows, sources[chunk] or [""] * len(rows))
+                empty = [""] * len(rows)
+                samples = map(Sample, rows, sources[chunk] or empty, digests[chunk] or empty)
                 people: dict[str, list[Sample]] = {}
                 for name, sample in zip(names[chunk], samples, strict=True):
                     people.setdefault(str(name), []).append(sample)

@@ -200,6 +200,21 @@ def test_an_empty_gallery_has_no_threshold(tmp_path: Path) -> None:
         calibrate(empty, [[1, 0, 0, 0]], ["p"], fpir=0.5)
 
 
+@pytest.mark.parametrize("rule", ["fpir", "fmr"])
+def test_a_strangers_picture_seen_again_tells_nothing_new(gallery: Gallery, rule: str) -> None:
+    random = np.random.default_rng(2)
+    rows = np.abs(random.normal(size=(12, WIDTH))) + 0.1
+    names = np.array([f"p{number}" for number in range(12)])
+    once = calibrate(gallery, rows, names, **{rule: 0.25})
+    often = calibrate(gallery, rows.repeat(4, axis=0), names.repeat(4), **{rule: 0.25})
+    assert (often.value, often.reached) == (once.value, once.reached)
+    if rule == "fpir":
+        assert (often.low, often.high) == pytest.approx((once.low, once.high), rel=1e-9)
+    apart = calibrate(gallery, rows.repeat(4, axis=0), np.arange(48), **{rule: 0.25})
+    width, more_pictures, more_people = (one.high - one.low for one in (once, often, apart))
+    assert more_pictures > 0.75 * width > 1.25 * more_people
+
+
 def test_the_data_and_the_date_are_told(gallery: Gallery) -> None:
     rows, names = [[0, 1, 1, 1], [0, 1, 2, 1]], ["p", "q"]
     found = calibrate(gallery, rows, names, fpir=0.5)

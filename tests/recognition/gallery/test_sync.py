@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recognition.contract import Contract, Preprocessing
+from recognition.gallery import sync as module
 from recognition.gallery.gallery import Gallery
 from recognition.gallery.sync import Item, carry_out, plan
 
@@ -125,6 +126,21 @@ def test_who_stops_it_keeps_the_people_who_are_done(gallery: Gallery) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         carry_out(gallery, plan([], items), embed)
-    assert held(gallery) == {("a", "a")}
+    assert held(gallery) == {("a", "a"), ("b", "b")}
     done, asked = sync(gallery, *items)
-    assert (done.unchanged, [one.name for one in asked]) == (1, ["b", "c"])
+    assert (done.unchanged, [one.name for one in asked]) == (2, ["c"])
+
+
+def test_who_is_killed_keeps_all_but_the_last_seconds(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PAUSE", 0.0)
+    seen = []
+
+    def embed(wanted):
+        for one in wanted:
+            seen.append(len(held(gallery)))
+            yield vector(one)
+
+    carry_out(gallery, plan([], [Item(name, f"{name}.jpg", name) for name in "abc"]), embed)
+    assert seen == [0, 1, 2]
