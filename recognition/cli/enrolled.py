@@ -18,6 +18,11 @@ from recognition.gallery.labelled import described
 from recognition.gallery.portable import export_people, import_people
 from recognition.report.text import in_csv, legible
 
+YOURS = (
+    "Exports, backups and pictures are yours to erase: who is in a folder that you sync is "
+    "enrolled again"
+)
+
 
 def run_list(where: Path, *, as_json: bool) -> None:
     """Everybody, a line each."""
@@ -154,7 +159,7 @@ def _receipt(receipt: Receipt) -> list[str]:
     return [
         f"Erased {what} on {receipt.date}: {done}",
         *(f"left: {legible(reason)}" for reason in receipt.left),
-        "Exports and backups that you made are yours to erase",
+        YOURS,
     ]
 
 

@@ -258,7 +258,8 @@ def erase(
 ) -> None:
     """Take a person out so that no byte of theirs is left in the gallery's folder; print a receipt.
 
-    Copies that you made, such as exports and backups, are yours to erase.
+    Copies that you made, such as exports and backups, are yours to erase, and so are pictures: who
+    is in a folder that you sync is enrolled again.
 
     \b
     recognition gallery erase people.gallery ada

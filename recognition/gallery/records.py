@@ -96,7 +96,11 @@ def number_of(connection: sqlite3.Connection, name: str) -> int:
     Raises:
         InputError: nobody has this name.
     """
-    row = connection.execute("SELECT person FROM people WHERE name = ?", (name,)).fetchone()
+    query = "SELECT person FROM people WHERE name = ?"
+    try:
+        row = connection.execute(query, (name,)).fetchone()
+    except UnicodeEncodeError:  # nobody could be enrolled by what is no Unicode
+        row = None
     if row is None:
         raise InputError(
             f"expected the name of somebody enrolled, got {name[:80]!r}; recognition gallery list "

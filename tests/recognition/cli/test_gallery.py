@@ -1,6 +1,7 @@
 """The verbs of a gallery, as a person at a terminal meets them."""
 
 import csv
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -123,7 +124,14 @@ def test_photographs_with_nobody_are_looked_at_anew_by_other_settings(photograph
     run("gallery", "create", "g")
     first = words(run("gallery", "sync", "g", photographs))
     assert "bob/doubtful.png: only doubtful detections, the best 0.60" in first
+    digest = hashlib.sha256((photographs / "bob/none.png").read_bytes()).hexdigest().encode()
+
+    def kept() -> bool:
+        return any(digest in path.read_bytes() for path in Path("g").rglob("*") if path.is_file())
+
+    assert kept()
     run("gallery", "erase", "g", "ann", "--yes")
+    assert not kept(), "it may be hers"
     assert "2 added, of 1 people" in words(run("gallery", "sync", "g", photographs))
     lower = words(run("gallery", "sync", "g", photographs, "--min-score", 0.5))
     assert "1 added, of 1 people" in lower
@@ -292,7 +300,7 @@ def test_erasing_asks_first_and_prints_a_receipt(embedded: Path) -> None:
     done = words(run("gallery", "erase", "g", "p1", "--yes"))
     assert "Erased p1 with 2 pictures" in done
     assert "no byte of it is left" in done
-    assert "Exports and backups that you made are yours" in done
+    assert "who is in a folder that you sync is enrolled again" in done
     assert "got 'p1'; recognition gallery list" in run("gallery", "erase", "g", "p1", code=2).stderr
 
 
@@ -338,6 +346,15 @@ def test_without_a_gallery_every_verb_says_so_and_makes_none(arguments: tuple[st
     assert "expected a gallery at none" in result.stderr
     assert not Path("none").exists()
     assert not Path("out.npz").exists()
+
+
+def test_a_name_that_is_no_unicode_is_nobodys(embedded: Path) -> None:
+    for verb in ("show", "remove", "erase"):
+        refused = run("gallery", verb, "g", "caf\udce9", code=2)
+        assert "expected the name of somebody enrolled, got 'caf\\udce9'" in refused.stderr
+    assert "Unicode" in run("gallery", "enroll", "g", "caf\udce9", "enrol.npz", code=2).stderr
+    refused = run("gallery", "export", "g", "out", "--person", "caf\udce9", code=2)
+    assert "expected the name of somebody enrolled" in refused.stderr
 
 
 def test_what_is_there_is_not_overwritten(embedded: Path) -> None:

@@ -90,6 +90,8 @@ def test_who_was_enrolled_by_hand_is_left_alone(gallery: Gallery) -> None:
     done, _ = sync(gallery, Item("ada", "1.jpg", "u"), remove=True)
     assert done.gone == ()
     assert {person.name for person in gallery.people()} == {"ada", "eve"}
+    assert gallery.discard("eve", [""]) == 0, "what is not known is nothing's digest"
+    assert len(gallery) == 2
 
 
 def test_a_picture_of_two_people_is_of_neither(gallery: Gallery) -> None:
