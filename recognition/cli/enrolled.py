@@ -24,7 +24,7 @@ YOURS = (
 )
 
 
-def run_list(where: Path, *, as_json: bool) -> None:
+def run_list(where: str, *, as_json: bool) -> None:
     """Everybody, a line each."""
     with Gallery.open(where) as gallery:
         people = gallery.people()
@@ -37,7 +37,7 @@ def run_list(where: Path, *, as_json: bool) -> None:
     )
 
 
-def run_show(where: Path, name: str, *, as_json: bool) -> None:
+def run_show(where: str, name: str, *, as_json: bool) -> None:
     """One person."""
     with Gallery.open(where) as gallery:
         samples = gallery.samples(name)
@@ -51,7 +51,7 @@ def run_show(where: Path, name: str, *, as_json: bool) -> None:
         typer.echo(f"  {legible(sample.source) or '(not named)'}")
 
 
-def run_stats(where: Path, *, as_json: bool) -> None:
+def run_stats(where: str, *, as_json: bool) -> None:
     """Numbers, model and threshold."""
     with Gallery.open(where) as gallery:
         found = gallery.stats()
@@ -62,7 +62,7 @@ def run_stats(where: Path, *, as_json: bool) -> None:
     show_lines(_numbers(found))
 
 
-def run_remove(where: Path, name: str, *, as_json: bool) -> None:
+def run_remove(where: str, name: str, *, as_json: bool) -> None:
     """Take a person out."""
     with Gallery.open(where) as gallery:
         count = gallery.remove(name)
@@ -72,7 +72,7 @@ def run_remove(where: Path, name: str, *, as_json: bool) -> None:
     show_lines([f"Removed {legible(name)} with {count:,} pictures"])
 
 
-def run_erase(where: Path, name: str, *, yes: bool, as_json: bool) -> None:
+def run_erase(where: str, name: str, *, yes: bool, as_json: bool) -> None:
     """Forget a person, having asked."""
     with Gallery.open(where) as gallery:
         samples = len(gallery.samples(name))  # refuses a name that nobody has
@@ -86,7 +86,7 @@ def run_erase(where: Path, name: str, *, yes: bool, as_json: bool) -> None:
         show_lines(_receipt(receipt))
 
 
-def run_export(where: Path, out: Path, names: Sequence[str], *, as_json: bool) -> None:
+def run_export(where: str, out: Path, names: Sequence[str], *, as_json: bool) -> None:
     """Write people into two files."""
     with Gallery.open(where) as gallery:
         done = export_people(gallery, out, names)
@@ -98,7 +98,7 @@ def run_export(where: Path, out: Path, names: Sequence[str], *, as_json: bool) -
     typer.echo(f"Written to {legible(str(done.embeddings))} and {legible(str(done.listing))}")
 
 
-def run_import(where: Path, file: Path, *, as_json: bool) -> None:
+def run_import(where: str, file: Path, *, as_json: bool) -> None:
     """Enrol people from two files."""
     with Gallery.open(where) as gallery:
         done = import_people(gallery, file)

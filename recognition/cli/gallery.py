@@ -18,7 +18,7 @@ gallery = typer.Typer(
 )
 
 Where = Annotated[
-    Path,
+    str,
     typer.Argument(
         metavar="GALLERY",
         rich_help_panel=GALLERY,

@@ -26,7 +26,7 @@ NEAREST = 3
 
 
 def run_calibrate(
-    where: Path,
+    where: str,
     probes: Path,
     *,
     fpir: float | None,
@@ -59,7 +59,7 @@ def run_calibrate(
         return
     show_lines(about_threshold(threshold))
     show_lines([f"of {threshold.trials:,} trials; data {threshold.data[:12]}"])
-    typer.echo("Not set (--dry-run)" if dry else f"Set in {legible(str(where))}")
+    typer.echo("Not set (--dry-run)" if dry else f"Set in {legible(where)}")
 
 
 class Probe(NamedTuple):
@@ -71,7 +71,7 @@ class Probe(NamedTuple):
 
 
 def run_identify(
-    where: Path,
+    where: str,
     paths: Sequence[Path],
     source: Source,
     *,
