@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fuzz import damaged, refused
+from fuzz import SOAK, damaged, refused
 
 from recognition.contract import Contract, Preprocessing
 from recognition.datasets.embedding_files import read_embeddings
@@ -117,7 +117,7 @@ def test_damaged_files_are_refused_or_read_as_they_are(
     raw = path.read_bytes()
     tried = refusals = 0
     with Gallery.create(tmp_path / "other", CONTRACT) as other:
-        for _, bad in damaged(raw, count=8):
+        for _, bad in damaged(raw, count=1000 if SOAK else 8):
             path.write_bytes(bad)
             tried += 1
             refusals += refused(
