@@ -2,12 +2,12 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from recognition.errors import InputError
-from recognition.gallery.records import Sample, packed, record_sum
+from recognition.gallery.records import Sample, Singles, packed, record_sum
 
 
 class Changes:
@@ -16,20 +16,34 @@ class Changes:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    def enroll(self, name: str, samples: Iterable[Sample], metadata: Mapping[str, Any]) -> None:
-        """Add samples of a person, new or known; new metadata replaces what it names."""
-        person = self._person(name, metadata)
-        number = self._last("samples", "sample")
+    def enroll(
+        self,
+        people: Iterable[tuple[str, Sequence[Sample], Mapping[str, Any]]],
+        dates: Mapping[str, str] | None = None,
+    ) -> None:
+        """Add samples of people, new or known; new metadata replaces what it names.
+
+        Dates of those who are new may be given; else it is now.
+        """
+        first = self._last("people", "person") + 1
+        new: dict[str, tuple[object, ...]] = {}
+        samples = []
+        time = now()
+        for name, theirs, metadata in people:
+            person = self._known(name, metadata)
+            if person is None:
+                person = first + len(new)
+                new[name] = (person, name, as_json(metadata), (dates or {}).get(name, time))
+            samples += [(person, one.source, one.digest, one.vector) for one in theirs]
+        self._connection.executemany(
+            "INSERT INTO people (person, name, metadata, enrolled, sum) VALUES (?, ?, ?, ?, ?)",
+            ((*told, record_sum(*told)) for told in new.values()),
+        )
+        numbered = enumerate(samples, self._last("samples", "sample") + 1)
         self._connection.executemany(
             "INSERT INTO samples (sample, person, source, digest, vector, sum) "
             "VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                (*told, record_sum(*told))
-                for told in (
-                    (at, person, one.source, one.digest, packed(one.vector))
-                    for at, one in enumerate(samples, number + 1)
-                )
-            ),
+            (_record(number, *sample) for number, sample in numbered),
         )
 
     def remove(self, name: str) -> int:
@@ -57,18 +71,13 @@ class Changes:
         """Say nothing of it any more."""
         self._connection.execute("DELETE FROM about WHERE key = ?", (key,))
 
-    def _person(self, name: str, metadata: Mapping[str, Any]) -> int:
+    def _known(self, name: str, metadata: Mapping[str, Any]) -> int | None:
+        """The number of somebody who is enrolled, told what is new about them."""
         row = self._connection.execute(
             "SELECT person, metadata, enrolled FROM people WHERE name = ?", (name,)
         ).fetchone()
         if row is None:
-            new = self._last("people", "person") + 1
-            told = (new, name, as_json(metadata), now())
-            self._connection.execute(
-                "INSERT INTO people (person, name, metadata, enrolled, sum) VALUES (?, ?, ?, ?, ?)",
-                (*told, record_sum(*told)),
-            )
-            return new
+            return None
         person, before, enrolled = row
         merged = as_json({**json.loads(before), **metadata}) if metadata else before
         if merged != before:
@@ -85,6 +94,13 @@ class Changes:
             f" (SELECT coalesce(max({number}), 0) FROM {table}))"
         ).fetchone()
         return int(last)
+
+
+def _record(
+    number: int, person: int, source: str, digest: str, vector: Singles
+) -> tuple[object, ...]:
+    told = (number, person, source, digest, packed(vector))
+    return *told, record_sum(*told)
 
 
 def as_json(metadata: Mapping[str, Any]) -> str:

@@ -154,7 +154,7 @@ class Gallery:
         samples = list(map(Sample, rows, sources or [""] * len(rows)))
         with self._writer.held():
             with self._store.changing() as changes:
-                changes.enroll(name, samples, metadata or {})
+                changes.enroll([(name, samples, metadata or {})])
             self._flush()
 
     def enroll_many(
@@ -197,8 +197,7 @@ class Gallery:
                 for name, sample in zip(names[chunk], samples, strict=True):
                     people.setdefault(str(name), []).append(sample)
                 with self._store.changing() as changes:
-                    for name, theirs in people.items():
-                        changes.enroll(name, theirs, {})
+                    changes.enroll((name, theirs, {}) for name, theirs in people.items())
                 self._flush()
                 advance(start + len(rows))
 
