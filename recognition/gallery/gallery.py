@@ -208,7 +208,8 @@ class Gallery:
         samples = list(map(Sample, rows, sources or empty, digests or empty))
         with self._writer.held():
             with self._store.changing() as changes:
-                changes.enroll(name, samples, metadata or {}, replacing)
+                changes.drop(name, replacing)
+                changes.enroll([(name, samples, metadata or {})])
             self._flush()
 
     def enroll_people(
@@ -227,8 +228,7 @@ class Gallery:
             as_json(metadata)
         with self._writer.held():
             with self._store.changing() as changes:
-                for name, samples, metadata in people:
-                    changes.enroll(name, samples, metadata)
+                changes.enroll(people)
             self._flush()
 
     def discard(self, name: str, digests: Sequence[str]) -> int:
@@ -289,8 +289,7 @@ class Gallery:
                 for name, sample in zip(names[chunk], samples, strict=True):
                     people.setdefault(str(name), []).append(sample)
                 with self._store.changing() as changes:
-                    for name, theirs in people.items():
-                        changes.enroll(name, theirs, {})
+                    changes.enroll((name, theirs, {}) for name, theirs in people.items())
                 self._flush()
                 advance(start + len(rows))
 

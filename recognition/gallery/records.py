@@ -77,12 +77,12 @@ def record_sum(*fields: object) -> bytes:
     >>> record_sum(1, "ab") == record_sum(1, "ab"), record_sum("a", "b") == record_sum("ab", "")
     (True, False)
     """
-    found = hashlib.blake2b(digest_size=SUM)
-    for field in fields:
-        raw = field if isinstance(field, bytes) else str(field).encode(errors="surrogatepass")
-        found.update(b"%s %d " % (type(field).__name__.encode(), len(raw)))
-        found.update(raw)
-    return found.digest()
+    raws = [
+        field if isinstance(field, bytes) else str(field).encode(errors="surrogatepass")
+        for field in fields
+    ]
+    kinds = [(type(field).__name__, len(raw)) for field, raw in zip(fields, raws, strict=True)]
+    return hashlib.blake2b(b"".join([repr(kinds).encode(), *raws]), digest_size=SUM).digest()
 
 
 def packed(vector: Singles) -> bytes:
