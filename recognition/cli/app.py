@@ -50,7 +50,7 @@ def _options(
 ) -> None:
     """How well embeddings tell people apart who were never seen in training.
 
-    Exit codes: 0 done; 1 a check said no (verify, doctor); 2 the input or the options make no sense, one sentence on stderr says why,
+    Exit codes: 0 done; 1 a check said no (verify, doctor, gallery check); 2 the input or the options make no sense, one sentence on stderr says why,
     and nothing was written; 130 stopped by Ctrl-C, and nothing was written.
     """
 

@@ -21,7 +21,7 @@ from recognition.errors import InputError
 from recognition.gallery.answers import Faceless
 from recognition.gallery.gallery import Gallery
 from recognition.gallery.labelled import (
-    anonymous,
+    contract_of,
     described,
     read_labelled,
     require_comparable,
@@ -39,8 +39,7 @@ def run_create(where: str, *, like: Path | None, model: str | None, device: str)
     if like is not None and model is not None:
         raise InputError("--like and --model both say which model it is for; leave out one")
     if like is not None:
-        found = read_labelled(like, labelled=False)
-        contract = found.contract or anonymous(like.name, found.file.embeddings.shape[1])
+        contract = contract_of(like)
     else:
         from recognition.faces.models.loading import load_embedder
 

@@ -337,6 +337,7 @@ def test_enrolling_takes_all_pictures_or_none(photographs: Path) -> None:
         ("gallery", "remove", "ada"), ("gallery", "erase", "ada", "--yes"),
         ("gallery", "enroll", "ada", "x.npz"), ("gallery", "sync", "x.npz"),
         ("gallery", "export", "out"), ("gallery", "import", "out.npz"),
+        ("gallery", "check"), ("gallery", "repair", "new"),
         ("identify", "x.npz"), ("calibrate", "x.npz"),
     ],
 )  # fmt: skip
@@ -346,6 +347,28 @@ def test_without_a_gallery_every_verb_says_so_and_makes_none(arguments: tuple[st
     assert "expected a gallery at none" in result.stderr
     assert not Path("none").exists()
     assert not Path("out.npz").exists()
+
+
+def test_damage_is_found_and_the_rest_is_saved(embedded: Path) -> None:
+    assert "Nothing is wrong" in run("gallery", "check", "g").stdout
+    assert told(run("gallery", "check", "g", "--json"))["findings"] == []
+    run("gallery", "enroll", "g", "=cmd()\n", "enrol.npz")
+    path = embedded / "gallery.sqlite3"
+    vector = np.load("enrol.npz")["embeddings"][0].tobytes()
+    assert path.read_bytes().count(vector) == 2
+    path.write_bytes(path.read_bytes().replace(vector, bytes([vector[0] ^ 1]) + vector[1:], 1))
+    found = words(run("gallery", "check", "g", code=1))
+    assert "(lost)" in found
+    assert "Save the rest with recognition gallery repair g NEW" in found
+    before = path.read_bytes()
+    assert told(run("gallery", "check", "g", "--json", code=1))["findings"][0]["lost"]
+    saved = words(run("gallery", "repair", "g", "saved"))
+    assert "Saved 5 people with 15 pictures" in saved
+    assert path.read_bytes() == before
+    assert "Nothing is wrong" in run("gallery", "check", "saved").stdout
+    assert "exists already" in run("gallery", "repair", "g", "saved", code=2).stderr
+    again = told(run("gallery", "repair", "g", "new", "--like", "enrol.npz", "--json"))
+    assert (again["people"], again["samples"]) == (5, 15)
 
 
 def test_a_name_that_is_no_unicode_is_nobodys(embedded: Path) -> None:
@@ -395,5 +418,5 @@ def test_stopping_a_sync_says_that_it_goes_on(
 
 def test_the_verbs_that_were_promised_are_there() -> None:
     names = {command.name or command.callback.__name__ for command in verbs.registered_commands}
-    promised = "create enroll sync list show remove erase export import stats"
-    assert names >= set(promised.split())
+    promised = "create enroll sync list show remove erase export import check repair stats"
+    assert names == set(promised.split())

@@ -35,6 +35,8 @@ SMALL = {
     "gallery remove": ["Gallery", "People", "Output"],
     "gallery erase": ["Gallery", "People", "Output"],
     "gallery export": ["Gallery", "Output", "People"],
+    "gallery check": ["Gallery", "Output"],
+    "gallery repair": ["Gallery", "Model", "Output"],
     "gallery import": ["Gallery", "People", "Output"],
 }
 
