@@ -17,6 +17,7 @@ PANELS = {
     "evaluate": ["What to judge", "Pairs", "Several pictures", "More to", "What is", "Output"],
     "compare": ["Pictures to learn from", "Heads", "Training", "Output"],
     "detect": ["Photographs", "Which faces", "Output"],
+    "doctor": ["Model", "Output"],
     "verify": ["Photographs", "Model", "When", "Output"],
 }
 SMALL = {
