@@ -41,10 +41,14 @@ class FakeDetector:
 
     def __init__(self, name: str = "fake detector 1") -> None:
         self.name = name
-        self.seen = 0
+        self._seen: list[int] = []  # several threads call it
+
+    @property
+    def seen(self) -> int:
+        return sum(self._seen)
 
     def detect(self, photos: Sequence[Pixels]) -> list[list[Face]]:
-        self.seen += len(photos)
+        self._seen.append(len(photos))
         return [self._faces(pixels) for pixels in photos]
 
     def _faces(self, pixels: Pixels) -> list[Face]:
@@ -70,10 +74,8 @@ class FakeEmbedder:
             Preprocessing(mean=(mean, mean, mean)),
             versions={"numpy": "2"},
         )
-        self.seen = 0
 
     def embed(self, crops: Pixels) -> Floats:
-        self.seen += len(crops)
         rows = [
             [
                 field.mean(axis=(0, 1))

@@ -17,7 +17,7 @@ def embed(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            metavar="PATH...",
+            metavar="PATH",
             rich_help_panel=PHOTOGRAPHS,
             help="Photographs (JPEG, PNG, WebP, BMP, PPM; HEIC with the extra heif), and folders "
             "of them, whatever their depth.",
@@ -58,8 +58,8 @@ def embed(
     out: Annotated[
         Path,
         typer.Option(
-            "--out",
             "-o",
+            "--out",
             metavar="FILE",
             rich_help_panel=OUTPUT,
             help="The .npz to write. If it is there already, only photographs that are new or "

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from math import floor
 from typing import Any
 
 import typer
 
 from recognition.cli.console import show_lines
 from recognition.faces.embedding import Embedded
+from recognition.faces.files import LeftOut
 from recognition.report.text import legible
 
 SHOWN = 10
@@ -39,14 +41,9 @@ def described(done: Embedded) -> dict[str, Any]:
         "detector": faces.settings.detector,
         "min_score": faces.settings.min_score,
         "labelled": faces.settings.labelled,
-        "doubtful": [
-            {"photo": name, "place": place, "score": face.score}
-            for name, place, face in faces.doubtful
-        ],
-        "left_out": [
-            {"photo": name, "place": place, "score": face.score}
-            for name, place, face in faces.others
-        ],
+        "doubtful": [_told(each) for each in faces.doubtful],
+        "failed": [{**_told(each), "reason": each.failure} for each in faces.failed],
+        "left_out": [_told(each) for each in faces.others],
         "skipped": [skip._asdict() for skip in done.skipped],
         "passed_over": done.passed_over,
     }
@@ -66,11 +63,15 @@ def sentences(done: Embedded) -> Iterator[str]:
         yield from few("without a certain face, failures in an evaluation", lost)
     yield from few(
         f"doubtful, below {faces.settings.min_score:g}, not embedded (--min-score 0 takes all)",
-        [f"{name}#{place}: {face.score:.2f}" for name, place, face in faces.doubtful],
+        [_named(each) for each in faces.doubtful],
+    )
+    yield from few(
+        "certain, but not embedded",
+        [f"{_named(each)}, {each.failure}" for each in faces.failed],
     )
     yield from few(
         "not the largest face of their photograph, left out",
-        [f"{name}#{place}: {face.score:.2f}" for name, place, face in faces.others],
+        [_named(each) for each in faces.others],
     )
     yield from few("no longer there, removed", done.removed)
     yield from few("skipped", [f"{name}: {reason}" for name, reason in done.skipped])
@@ -87,3 +88,12 @@ def few(what: str, names: Iterable[str]) -> Iterator[str]:
         yield from (f"  {legible(name)}" for name in every[:SHOWN])
         if len(every) > SHOWN:
             yield f"  and {len(every) - SHOWN:,} more; --json lists them all"
+
+
+def _told(each: LeftOut) -> dict[str, Any]:
+    return {"photo": each.photo, "place": each.place, "score": each.face.score}
+
+
+def _named(each: LeftOut) -> str:
+    """Rounded down: what is below the threshold is not shown as being at it."""
+    return f"{each.photo}#{each.place}: {floor(100 * each.face.score) / 100:.2f}"

@@ -1,5 +1,6 @@
 """From what was asked of `recognition evaluate` to findings: files are read and judged."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import typer
 from recognition.cli.asked import Asked
 from recognition.cli.console import bar
 from recognition.cohorts import Normaliser
+from recognition.contract import require_same
 from recognition.datasets.blufr import read_blufr
 from recognition.datasets.choosing import of_people
 from recognition.datasets.embedding_files import EmbeddingFile, read_embeddings
@@ -52,10 +54,15 @@ def judge(asked: Asked) -> Findings:
     table = _read(asked.embeddings, asked.names, labelled=labelled)
     _name_failures(table)
     if asked.ijb is not None:
-        return _by_ijb(asked, table, asked.ijb)
-    if asked.blufr is not None:
-        return evaluate_blufr(table, read_blufr(asked.blufr), watch=bar)
-    return _as_usual(asked, table)
+        findings = _by_ijb(asked, table, asked.ijb)
+    elif asked.blufr is not None:
+        findings = evaluate_blufr(table, read_blufr(asked.blufr), watch=bar)
+    else:
+        findings = _as_usual(asked, table)
+    if table.contract is None:
+        return findings
+    contract = json.loads(table.contract.to_json())
+    return replace(findings, input={**findings.input, "contract": contract})
 
 
 def _as_usual(asked: Asked, table: EmbeddingFile) -> Findings:
@@ -74,8 +81,8 @@ def _as_usual(asked: Asked, table: EmbeddingFile) -> Findings:
         checkpoint=asked.checkpoint,
         ids=table.ids,
         weights=weights,
-        distractors=_distractors(asked),
-        normaliser=_cohort(asked),
+        distractors=_distractors(asked, table),
+        normaliser=_cohort(asked, table),
         quality=_quality(asked, table),
         watch=bar,
     )
@@ -152,18 +159,30 @@ def _of_people(
     return table.at(places), other, list(said)
 
 
-def _cohort(asked: Asked) -> Normaliser | None:
+def _in_the_same_space(
+    asked: Asked, table: EmbeddingFile, path: Path, names: Path | None = None
+) -> EmbeddingFile:
+    """Embeddings that are compared with those of the table, by the same model as far as is known."""
+    others = _read(path, names)
+    if table.contract is not None and others.contract is not None:
+        require_same(
+            table.contract, others.contract, names=(legible(asked.source), legible(str(path)))
+        )
+    return others
+
+
+def _cohort(asked: Asked, table: EmbeddingFile) -> Normaliser | None:
     if asked.cohort is None:
         return None
-    others, method = _read(asked.cohort), asked.normalise or "as"
+    others, method = _in_the_same_space(asked, table, asked.cohort), asked.normalise or "as"
     top = asked.cohort_top or TOP
     return Normaliser.of(others.embeddings, others.labels, method, top=top)
 
 
-def _distractors(asked: Asked) -> Distractors | None:
+def _distractors(asked: Asked, table: EmbeddingFile) -> Distractors | None:
     if asked.distractors is None:
         return None
-    strangers = _read(asked.distractors, asked.distractors_list)
+    strangers = _in_the_same_space(asked, table, asked.distractors, asked.distractors_list)
     return Distractors(strangers.embeddings, strangers.labels, len(strangers.failures))
 
 

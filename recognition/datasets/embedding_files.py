@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from recognition.contract import Contract
 from recognition.datasets._arrays import Array, Container, Described
 from recognition.datasets._files import listed, refusing, require_file, shown
 from recognition.datasets._npy import open_npy, open_npz
@@ -60,6 +61,8 @@ class EmbeddingFile:
         failures: the pictures whose embedding is NaN, infinite or all zeros; they are in none of
             the arrays.
         failed_columns: what else the file says of each failure, each (F,) str.
+        contract: which model made the embeddings, where the file says so, as those that
+            `recognition embed` writes do.
     """
 
     embeddings: npt.NDArray[np.floating[Any]]
@@ -68,6 +71,7 @@ class EmbeddingFile:
     columns: Mapping[str, Names]
     failures: tuple[Failure, ...] = ()
     failed_columns: Mapping[str, Names] = field(default_factory=dict)
+    contract: Contract | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -87,6 +91,7 @@ class EmbeddingFile:
             MappingProxyType({name: texts[rows] for name, texts in self.columns.items()}),
             tuple(self.failures[at] for at in lost),
             {name: texts[lost] for name, texts in self.failed_columns.items()},
+            self.contract,
         )
 
 
@@ -94,7 +99,8 @@ def read_embeddings(path: Path | str, *, labelled: bool = True) -> EmbeddingFile
     """The embeddings, labels and ids in a file; the suffix names the format.
 
     `.npz`: arrays `embeddings` (N, D), `labels` (N,), perhaps `ids` (N,); other flat arrays of
-    N values are columns, the rest is passed over. `.npy`: the matrix, and beside it a CSV of the
+    N values are columns, a text `contract` says which model made them, the rest is passed over.
+    `.npy`: the matrix, and beside it a CSV of the
     same name (`a.npy`, `a.csv`) with a column `label`, perhaps `id` and others, one line for each
     row in the same order. `.parquet`: a column `embedding` of lists, `label`, perhaps `id` and
     others. `.safetensors`: a tensor `embeddings`, and `labels` as whole numbers or in a CSV as
@@ -170,6 +176,12 @@ def assemble(path: Path, container: Container, *, labelled: bool = True) -> Embe
     arrays = container.arrays
     matrix = _the(path, container, _EMBEDDINGS)
     rows = _require_matrix(path, matrix, arrays[matrix])
+    contract = _contract(path, container, arrays[matrix].shape[1])
+    if labelled and contract is not None and not _has(container, _LABELS):
+        raise InputError(
+            f"{shown(path)}: expected labels, the person on each picture, but recognition embed "
+            "was not told who they are; embed a folder of folders, one a person, with --labelled"
+        )
     label = _the(path, container, _LABELS) if labelled else None
     labels = np.full(rows, "") if label is None else _names(path, container, label, rows)
     given = _the(path, container, _IDS) if _has(container, _IDS) else None
@@ -198,7 +210,23 @@ def assemble(path: Path, container: Container, *, labelled: bool = True) -> Embe
         keep[list(failed)] = False
         embeddings, labels, ids = embeddings[keep], labels[keep], ids[keep]
         columns = {name: texts[keep] for name, texts in columns.items()}
-    return EmbeddingFile(embeddings, labels, ids, MappingProxyType(columns), failures, lost)
+    return EmbeddingFile(
+        embeddings, labels, ids, MappingProxyType(columns), failures, lost, contract
+    )
+
+
+def _contract(path: Path, container: Container, dimension: int) -> Contract | None:
+    """The contract of the embeddings, a single text; another array of that name is none."""
+    described = container.arrays.get("contract")
+    if described is None or described.shape != () or described.dtype.kind != "U":
+        return None
+    contract = Contract.from_json(_text(path, "contract", container.load("contract")).item())
+    if contract.dimension != dimension:
+        raise InputError(
+            f"{shown(path)}: expected embeddings of {contract.dimension} dimensions, as the "
+            f"contract in it says, got {dimension}; embed the photographs again"
+        )
+    return contract
 
 
 def _named(names: Mapping[str, object], known: Sequence[str]) -> list[str]:

@@ -61,7 +61,10 @@ def pool_file(
         if name != columns.templates and bool((values[first][of] == values).all())
     }
     failures, notes = _failures(table, columns.templates, names)
-    return EmbeddingFile(pooled.vectors, table.labels[first], names, kept, failures), notes
+    made = EmbeddingFile(
+        pooled.vectors, table.labels[first], names, kept, failures, contract=table.contract
+    )
+    return made, notes
 
 
 def _column(table: EmbeddingFile, option: str, name: str) -> Names:

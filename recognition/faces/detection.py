@@ -1,11 +1,11 @@
 """From photographs to a folder of aligned crops, and of pictures that show where they are from."""
 
 import csv
-from collections.abc import Generator, Iterable
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -129,9 +129,7 @@ def detect_faces(
     )
     with run_folder(out) as partial:
         writer = _Writer(partial, RECIPES[size], min_score, doubtful)
-        outcomes = cast(
-            Generator[Outcome], embed_photos(found.files, detector, None, min_score=min_score)
-        )
+        outcomes = embed_photos(found.files, detector, None, min_score=min_score)
         with watch("detecting faces", len(found.files)) as advance, closing(outcomes):
             for number, outcome in enumerate(outcomes, 1):
                 done = _with(done, outcome, writer)

@@ -1,6 +1,7 @@
 """From folders of photographs to a file of embedded faces, by what changed since the last time."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +20,7 @@ from recognition.faces.reader import read_faces
 from recognition.faces.skips import skips_beside, write_skips
 from recognition.progress import Watch, unwatched
 
+NAMELESS = "in a folder whose name is blank; give it the person's name"
 NOBODYS = "in nobody's folder; give each person a folder of their own"
 
 
@@ -150,7 +152,9 @@ def _choose(paths: Iterable[Path | str] | Path | str, *, labelled: bool) -> _Cho
     if labelled:
         skipped += [Skipped(file.id, NOBODYS) for file in files if "/" not in file.id]
         owned = [file.id for file in files if "/" in file.id]
-        persons = dict(zip(*persons_of(owned, skipped), strict=True)) if owned else {}
+        named = dict(zip(*persons_of(owned, skipped), strict=True)) if owned else {}
+        persons = {name: person for name, person in named.items() if person.strip()}
+        skipped += [Skipped(name, NAMELESS) for name in named if name not in persons]
         files = tuple(file for file in files if file.id in persons)
     if not files:
         raise InputError(_nothing(skipped, found.passed_over))
@@ -184,8 +188,8 @@ def _embed(
     lost: list[Skipped] = []
     if not files:
         return lost
-    with watch("embedding photographs", len(files)) as advance:
-        found = embed_photos(files, detector, embedder, min_score=settings.min_score)
+    found = embed_photos(files, detector, embedder, min_score=settings.min_score)
+    with watch("embedding photographs", len(files)) as advance, closing(found):
         for number, outcome in enumerate(found, 1):
             if outcome.digest:
                 outcomes[outcome.file.id] = outcome

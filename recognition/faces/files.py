@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,22 @@ class Settings:
         return f"{self.detector}, faces from {self.min_score:g}, {rows}"
 
 
+class LeftOut(NamedTuple):
+    """A detection that was not embedded.
+
+    Attributes:
+        photo: the id of its photograph.
+        place: among the detections there.
+        face: where it is, and how certain.
+        failure: why it could not be embedded; empty where it was not to be.
+    """
+
+    photo: str
+    place: int
+    face: Face
+    failure: str = ""
+
+
 @dataclass(frozen=True, eq=False)
 class FaceFile:
     """N embedded faces of P photographs.
@@ -61,8 +77,8 @@ class FaceFile:
         contract: which model made the embeddings.
         settings: which detector, and which of its faces.
         photographs: (P, 3) str: id, digest, and why nothing of it could be used, mostly "".
-        left_out: the detections that were not embedded, with the id of their photograph and their
-            place there: doubtful ones, and where there are labels all but the largest.
+        left_out: the detections that were not embedded: doubtful ones, those that could not be,
+            and where there are labels all but the largest.
         skipped: what could not be read, with the reason.
     """
 
@@ -78,28 +94,37 @@ class FaceFile:
     contract: Contract
     settings: Settings
     photographs: Names
-    left_out: tuple[tuple[str, int, Face], ...]
+    left_out: tuple[LeftOut, ...]
     skipped: tuple[Skipped, ...]
 
     def __len__(self) -> int:
         return len(self.ids)
 
     @property
-    def doubtful(self) -> tuple[tuple[str, int, Face], ...]:
+    def doubtful(self) -> tuple[LeftOut, ...]:
         """What was left out because the detector was not sure."""
-        return tuple(each for each in self.left_out if each[2].score < self.settings.min_score)
+        return tuple(each for each in self.left_out if each.face.score < self.settings.min_score)
 
     @property
-    def others(self) -> tuple[tuple[str, int, Face], ...]:
+    def failed(self) -> tuple[LeftOut, ...]:
+        """Certain faces that could not be embedded."""
+        return tuple(each for each in self.left_out if each.failure)
+
+    @property
+    def others(self) -> tuple[LeftOut, ...]:
         """Certain faces that were left out because a larger one is on the same photograph."""
-        return tuple(each for each in self.left_out if each[2].score >= self.settings.min_score)
+        certain = set(self.left_out) - set(self.doubtful) - set(self.failed)
+        return tuple(each for each in self.left_out if each in certain)
 
     def outcomes(self) -> dict[str, Outcome]:
         """What became of each photograph, by its digest."""
         faces: dict[str, dict[int, Face]] = {name: {} for name in self.photographs[:, 0].tolist()}
         rows: dict[str, list[int]] = {name: [] for name in faces}
-        for name, place, face in self.left_out:
+        failures: dict[str, dict[int, str]] = {name: {} for name in faces}
+        for name, place, face, failure in self.left_out:
             faces[name][place] = face
+            if failure:
+                failures[name][place] = failure
         for row, (name, place) in enumerate(
             zip(self.photos.tolist(), self.places.tolist(), strict=True)
         ):
@@ -116,6 +141,7 @@ class FaceFile:
                 self.places[rows[name]],
                 self.embeddings[rows[name]],
                 problem,
+                failures[name],
             )
             for name, digest, problem in self.photographs.tolist()
         }
@@ -131,14 +157,14 @@ class FaceFile:
         yield "scores", self.scores
         if self.labels is not None:
             yield "labels", self.labels
-        faces = [face for _, _, face in self.left_out]
+        faces = [each.face for each in self.left_out]
         yield "contract", np.array(self.contract.to_json())
         yield "settings", np.array(json.dumps({"format": FORMAT, **asdict(self.settings)}))
         yield "photographs", self.photographs
-        yield "left_out_photos", texts([(name,) for name, _, _ in self.left_out], 1)
+        yield "left_out_photos", texts([(each.photo, each.failure) for each in self.left_out], 2)
         yield (
             "left_out_places",
-            np.array([[p] for _, p, _ in self.left_out], np.int64).reshape(-1, 1),
+            np.array([[each.place] for each in self.left_out], np.int64).reshape(-1, 1),
         )
         yield "left_out_boxes", stacked([face.box for face in faces], (4,))
         yield "left_out_landmarks", stacked([face.landmarks for face in faces], (5, 2))
@@ -166,7 +192,7 @@ def face_file(
     nowhere = Face(np.full(4, np.nan, np.float32), np.full((5, 2), np.nan, np.float32), np.nan)
     lost = np.full(contract.dimension, np.nan, np.float32)
     rows: list[tuple[str, Outcome, int, Face, Floats]] = []
-    left_out: list[tuple[str, int, Face]] = []
+    left_out: list[LeftOut] = []
     for outcome in outcomes:
         name, places = outcome.file.id, outcome.embedded.tolist()
         if persons is not None and not places:
@@ -175,7 +201,11 @@ def face_file(
         for place, embedding in zip(taken, outcome.embeddings, strict=False):
             row_id = f"{name}#{place}" if persons is None else name
             rows.append((row_id, outcome, place, outcome.faces[place], embedding))
-        left_out += [(name, i, f) for i, f in enumerate(outcome.faces) if i not in taken]
+        left_out += [
+            LeftOut(name, place, face, outcome.failures.get(place, ""))
+            for place, face in enumerate(outcome.faces)
+            if place not in taken
+        ]
     return FaceFile(
         embeddings=stacked([row[4] for row in rows], (contract.dimension,)),
         ids=np.array([row[0] for row in rows], np.str_),

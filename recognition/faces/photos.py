@@ -145,8 +145,8 @@ def load_photo(source: PhotoFile | Path | str) -> Photo:
         with opened(io.BytesIO(raw), _formats(path, raw)) as image:
             if image.format in ("PNG", "WEBP") and getattr(image, "is_animated", False):
                 raise UnusableError(path, f"an animated {image.format}", ONE_FRAME)
-            original = image.info.get("original_orientation")  # where the HEIC reader turned it
             turned = upright(image)
+            before = image.info.get("original_orientation")  # where the HEIC reader turned it
             pixels = np.array(as_rgb(turned.image))
     except InputError:
         raise
@@ -154,7 +154,8 @@ def load_photo(source: PhotoFile | Path | str) -> Photo:
         raise UnusableError(path, *content_of(raw)) from error
     except Exception as error:  # Pillow raises nearly anything on a broken file
         raise UnusableError(path, *_broken(error)) from error
-    return Photo(pixels, digest, original or turned.orientation)
+    orientation = before if isinstance(before, int) and 1 <= before <= 8 else turned.orientation
+    return Photo(pixels, digest, orientation)
 
 
 def digest_of(file: PhotoFile) -> str:

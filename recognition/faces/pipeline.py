@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -55,7 +55,7 @@ def embed_photos(
     min_score: float = CERTAIN,
     load: Callable[[PhotoFile], Photo] = load_photo,
     batch: int = BATCH,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """What becomes of each photograph, in the order of the files, as soon as it is known.
 
     Several photographs are worked on at a time, one a thread (`OMP_NUM_THREADS`, or one a core);
@@ -97,7 +97,7 @@ class _Seen(NamedTuple):
 
 def _outcomes(
     files: Iterable[PhotoFile], look: "_Look", embedder: Embedder | None, batch: int
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     held: deque[_Seen] = deque()
     with workers() as pool, _cancelling(pool):
         rows = _Rows(pool, embedder, batch)

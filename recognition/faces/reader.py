@@ -13,7 +13,7 @@ from recognition.datasets._files import refusing, require_file
 from recognition.datasets._npy import open_npz
 from recognition.datasets.pictures import Skipped
 from recognition.faces.face import Face
-from recognition.faces.files import FORMAT, FaceFile, Settings
+from recognition.faces.files import FORMAT, FaceFile, LeftOut, Settings
 
 Array = npt.NDArray[Any]
 
@@ -38,7 +38,7 @@ _TOLD = {"contract": ("U", 0), "settings": ("U", 0), "photographs": ("U", 2), "s
 _WIDTHS = {
     "boxes": (4,),
     "landmarks": (5, 2),
-    "left_out_photos": (1,),
+    "left_out_photos": (2,),
     "left_out_places": (1,),
     "left_out_boxes": (4,),
     "left_out_landmarks": (5, 2),
@@ -91,7 +91,7 @@ def _checked(found: dict[str, Array]) -> FaceFile:
     _require("labels where they were asked for", settings.labelled == ("labels" in found))
     _require("its contract's dimensions", found["embeddings"].shape[1] == contract.dimension)
     for ids in (found["ids"], photographs[:, 0]):
-        _require("every id once", len(set(ids.tolist())) == len(ids) and _filled(ids))
+        _require("every id once", len(set(ids.tolist())) == len(ids) and "" not in ids.tolist())
     _require("sha256 of photographs", all(map(_is_sha256, photographs[:, 1].tolist())))
     digests = dict(photographs[:, :2].tolist())
     pairs = zip(found["photos"].tolist(), found["digests"].tolist(), strict=True)
@@ -103,8 +103,9 @@ def _checked(found: dict[str, Array]) -> FaceFile:
     _require_faces(found, lost)
     _require("places of faces", _numbered(found, lost))
     if settings.labelled:
+        labels = found["labels"].tolist()
         _require("a row for each photograph", sorted(found["photos"]) == sorted(digests))
-        _require("labels", len(found["labels"]) == rows and _filled(found["labels"]))
+        _require("labels", len(found["labels"]) == rows and all(map(str.strip, labels)))
     return FaceFile(
         **{name: found[name] for name in _PER_ROW},
         labels=found.get("labels"),
@@ -112,9 +113,9 @@ def _checked(found: dict[str, Array]) -> FaceFile:
         settings=settings,
         photographs=photographs,
         left_out=tuple(
-            (name, int(place), Face(box, points, float(score)))
-            for name, (place,), box, points, (score,) in zip(
-                whose,
+            LeftOut(name, int(place), Face(box, points, float(score)), failure)
+            for (name, failure), (place,), box, points, (score,) in zip(
+                found["left_out_photos"].tolist(),
                 found["left_out_places"],
                 found["left_out_boxes"],
                 found["left_out_landmarks"],
@@ -169,10 +170,6 @@ def _numbered(found: dict[str, Array], lost: Array) -> bool:
 
 def _lengths(found: dict[str, Array], names: dict[str, tuple[str, int]]) -> set[int]:
     return {len(found[name]) for name in names}
-
-
-def _filled(names: Array) -> bool:
-    return bool((np.strings.str_len(np.strings.strip(names)) > 0).all()) if len(names) else True
 
 
 def _is_sha256(text: str) -> bool:

@@ -15,16 +15,13 @@ def all_bytes(path: Path) -> bytes:
     """
     # a pipe, opened without waiting for a writer, is told from a file before it is read
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with os.fdopen(handle, "rb") as file:
+    try:
         before = os.fstat(handle)
-        if stat.S_ISDIR(before.st_mode):
-            raise OSError("a folder")
-        if not stat.S_ISREG(before.st_mode):
-            raise OSError("not a regular file")
-        if not before.st_size:
-            raise OSError("an empty file")
-        if before.st_size > MOST_BYTES:
-            raise OSError(f"{before.st_size:,} bytes, more than {MOST_BYTES:,}")
+        _require_usual(before)
+    except BaseException:
+        os.close(handle)
+        raise
+    with os.fdopen(handle, "rb") as file:
         raw = file.read(before.st_size)
         after = os.fstat(handle)
     if len(raw) < before.st_size or (after.st_size, after.st_mtime_ns) != (
@@ -33,3 +30,14 @@ def all_bytes(path: Path) -> bytes:
     ):
         raise OSError("a file that changed while it was read")
     return raw
+
+
+def _require_usual(status: os.stat_result) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise OSError("a folder")
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError("not a regular file")
+    if not status.st_size:
+        raise OSError("an empty file")
+    if status.st_size > MOST_BYTES:
+        raise OSError(f"{status.st_size:,} bytes, more than {MOST_BYTES:,}")

@@ -15,6 +15,7 @@ for group in ("weights", "export"):
     VERBS |= {f"{group} {name}": verb for name, verb in VERBS[group].commands.items()}
 PANELS = {
     "evaluate": ["What to judge", "Pairs", "Several pictures", "More to", "What is", "Output"],
+    "embed": ["Photographs", "Which faces", "Model", "Output"],
     "compare": ["Pictures to learn from", "Heads", "Training", "Output"],
     "detect": ["Photographs", "Which faces", "Output"],
     "doctor": ["Model", "Output"],

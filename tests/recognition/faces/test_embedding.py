@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,7 @@ def test_every_certain_face_is_a_row_with_its_photograph_and_place(photos, out):
     assert faces.labels is None
     assert faces.contract == FakeEmbedder().contract
     assert faces.contract.versions == {"numpy": "2"}
-    assert [(name, place, face.score) for name, place, face in faces.doubtful] == [
+    assert [(each.photo, each.place, each.face.score) for each in faces.doubtful] == [
         ("ann/2.png", 2, 0.8),
         ("bob/2.png", 0, 0.5),
         ("cid/doubtful.png", 0, 0.7),
@@ -129,8 +130,9 @@ def test_nothing_else_is_left_behind(photos, out):
 
 def test_the_same_photographs_make_the_same_bytes(photos, out, tmp_path):
     run(photos, out)
-    time.sleep(2.1)  # the times that zips keep are two seconds apart
     run(photos, tmp_path / "again.npz")
+    with zipfile.ZipFile(out) as archive:
+        assert {member.date_time[0] for member in archive.infolist()} == {1980}
     assert out.read_bytes() == (tmp_path / "again.npz").read_bytes()
 
 
@@ -149,7 +151,7 @@ def test_the_largest_certain_face_is_the_person_its_folder_names(photos, out):
     assert faces.ids.tolist() == faces.photographs[:, 0].tolist()
     assert faces.labels.tolist() == ["ann", "ann", "bob", "bob", "bob", "cid"]
     assert faces.places.tolist() == [0, 0, 0, 1, -1, -1]
-    assert [(name, place) for name, place, _ in faces.others] == [("ann/2.png", 1)]
+    assert [(each.photo, each.place) for each in faces.others] == [("ann/2.png", 1)]
     assert len(faces.doubtful) == 3
     assert done.count == 4
 
@@ -171,6 +173,87 @@ def test_a_photograph_in_nobodys_folder_is_skipped(photos, out):
     assert skips["stray.png"] == embedding.NOBODYS
     with pytest.raises(InputError, match="nobody's folder"):
         run(photos / "ann", out.with_name("other.npz"), labelled=True)
+
+
+NAMES = [
+    "line\nbreak",
+    "é",
+    "e\u0301",
+    "=1+1",
+    "\u202eabc",
+    "x" * 255,
+    "CON",
+    "a'b\"c",
+    "<b>",
+    "１２",
+]
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+def test_people_and_photographs_may_have_any_name(tmp_path, out, labelled):
+    for number, name in enumerate(NAMES):
+        save_photo(tmp_path / "p" / name / f"{name[:200]}.png", 0.99, shade=20 * number)
+    done = run(tmp_path / "p", out, labelled=labelled)
+    same(read_faces(out), done.faces)
+    assert done.skipped == ()
+    assert len(done.faces) == len(NAMES)
+    if labelled:
+        table = read_embeddings(out)
+        assert sorted(table.labels.tolist()) == sorted(NAMES)
+    assert again(tmp_path / "p", out, labelled=labelled)[1] == 0
+
+
+def test_a_person_must_have_a_name(photos, out):
+    save_photo(photos / " /1.png", 0.99, shade=3)
+    skips = dict(run(photos, out, labelled=True).skipped)
+    assert skips[" /1.png"] == embedding.NAMELESS
+    assert read_faces(out).labels is not None
+
+
+def test_a_face_at_the_threshold_is_certain(tmp_path, out):
+    save_photo(tmp_path / "p/ann/1.png", 0.99, 0.95)
+    faces = run(tmp_path / "p", out, labelled=True).faces
+    assert [each.place for each in faces.others] == [1]
+    assert faces.doubtful == ()
+
+
+class HalfBlind(FakeEmbedder):
+    """Has no embedding for the second face of any photograph."""
+
+    def embed(self, crops):
+        rows = super().embed(crops)
+        rows[crops[:, 60, 56, 1] == 15] = np.nan
+        return rows
+
+
+def test_a_certain_face_that_cannot_be_embedded_is_told_and_kept_in_mind(photos, out):
+    done = run(photos, out, model=HalfBlind())
+    before = out.read_bytes()
+    assert [(each.photo, each.place, each.failure) for each in done.faces.failed] == [
+        ("ann/2.png", 1, "its embedding is not finite"),
+        ("bob/2.png", 1, "its embedding is not finite"),
+    ]
+    assert done.faces.others == ()
+    assert again(photos, out, model=HalfBlind())[1] == 0
+    assert out.read_bytes() == before
+
+
+def test_every_part_is_used_whatever_their_numbers(photos, out):
+    faces = run(photos, out).faces
+    outcomes = list(faces.outcomes().values())
+    kept = parts.Parts(out, faces.contract, faces.settings)
+    for outcome in outcomes[:3]:
+        with kept:
+            kept.keep(outcome)
+    (kept.folder / "000001.npz").unlink()
+    with kept:
+        kept.keep(outcomes[3])
+    assert [path.name for path in sorted(kept.folder.iterdir())] == [
+        "000002.npz",
+        "000003.npz",
+        "000004.npz",
+    ]
+    assert list(kept.read()) == [outcome.digest for outcome in outcomes[1:4]]
 
 
 # -- again -----------------------------------------------------------------------------------------
@@ -273,55 +356,65 @@ def test_two_contracts_or_settings_are_not_mixed(kind, photos, out):
 
 
 class StoppingDetector(FakeDetector):
-    def detect(self, photos):
-        if self.seen >= 3:
+    """Somebody presses Ctrl-C when most photographs are done, and their batches are full."""
+
+    def detect(self, pictures):
+        if self.seen >= 50:
             raise KeyboardInterrupt
-        return super().detect(photos)
+        return super().detect(pictures)
 
 
-def test_after_ctrl_c_it_goes_on_where_it_was(photos, out):
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    for number in range(60):
+        save_photo(tmp_path / f"many/p{number % 7}/{number}.png", 0.99, 0.97, 0.6, shade=4 * number)
+    return tmp_path / "many"
+
+
+def stop(many: Path, out: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        run(photos, out, detector=StoppingDetector())
+        run(many, out, detector=StoppingDetector())
+
+
+def test_after_ctrl_c_it_goes_on_where_it_was(many, out):
+    stop(many, out)
     assert not out.exists()
     assert out.with_name("faces.npz.parts").stat().st_mode & 0o777 == 0o700
-    done, seen = again(photos, out)
-    assert 0 < seen < 6
-    assert done.reused + seen == 6
+    done, seen = again(many, out)
+    assert 10 <= seen <= 40
+    assert done.reused + seen == 60
     assert not out.with_name("faces.npz.parts").exists()
-    same(done.faces, run(photos, out.with_name("anew.npz")).faces)
+    run(many, out.with_name("anew.npz"))
+    assert out.read_bytes() == out.with_name("anew.npz").read_bytes()
 
 
-def test_a_stopped_change_of_a_file_leaves_the_file_as_it_was(photos, out):
+def test_a_stopped_change_of_a_file_leaves_the_file_as_it_was(many, photos, out):
     run(photos, out)
     before = out.read_bytes()
-    for number in range(6):
-        save_photo(photos / f"ann/{number + 10}.png", 0.99, shade=number)
-    with pytest.raises(KeyboardInterrupt):
-        run(photos, out, detector=StoppingDetector())
+    shutil.copytree(many, photos / "more")
+    stop(photos, out)
     assert out.read_bytes() == before
     done, seen = again(photos, out)
-    assert 0 < seen < 6
-    assert len(done.faces) == 11
+    assert 10 <= seen <= 40
+    assert len(done.faces) == 5 + 120
 
 
-def test_a_damaged_part_is_not_used(photos, out):
-    with pytest.raises(KeyboardInterrupt):
-        run(photos, out, detector=StoppingDetector())
+def test_a_damaged_part_is_not_used(many, out):
+    stop(many, out)
     (part,) = out.with_name("faces.npz.parts").iterdir()
     raw = bytearray(part.read_bytes())
     raw[200] ^= 1
     part.write_bytes(raw)
-    done, seen = again(photos, out)
-    assert seen == 6
-    same(done.faces, run(photos, out.with_name("anew.npz")).faces)
+    done, seen = again(many, out)
+    assert seen == 60
+    same(done.faces, run(many, out.with_name("anew.npz")).faces)
 
 
-def test_parts_of_another_model_are_refused(photos, out):
-    with pytest.raises(KeyboardInterrupt):
-        run(photos, out, detector=StoppingDetector())
+def test_parts_of_another_model_are_refused(many, out):
+    stop(many, out)
     with pytest.raises(InputError, match=r"parts holds faces by fake .*other"):
-        run(photos, out, model=FakeEmbedder("other"))
-    assert again(photos, out, model=FakeEmbedder("other"), fresh=True)[1] == 6
+        run(many, out, model=FakeEmbedder("other"))
+    assert again(many, out, model=FakeEmbedder("other"), fresh=True)[1] == 60
 
 
 def test_only_parts_are_removed(photos, out):
@@ -353,10 +446,8 @@ embed_folder(sys.argv[1], sys.argv[2], model=FakeEmbedder(), detector=Slow())
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
-def test_a_kill_at_any_moment_costs_only_what_was_in_flight(tmp_path):
-    photos, out, log = tmp_path / "photos", tmp_path / "faces.npz", tmp_path / "log"
-    for number in range(60):
-        save_photo(photos / f"p{number % 7}/{number}.png", 0.99, 0.97, 0.6, shade=4 * number)
+def test_a_kill_at_any_moment_costs_only_what_was_in_flight(many, tmp_path):
+    photos, out, log = many, tmp_path / "faces.npz", tmp_path / "log"
     code = KILLED.format(tests=str(Path(__file__).parents[2]))
     command = [sys.executable, "-c", code, str(photos), str(out), str(log)]
     random = np.random.default_rng(int(os.environ.get("FACES_SEED", "0")))
@@ -375,8 +466,8 @@ def test_a_kill_at_any_moment_costs_only_what_was_in_flight(tmp_path):
     whole = run(photos, tmp_path / "whole.npz")
     assert out.read_bytes() == (tmp_path / "whole.npz").read_bytes()
     assert len(whole.faces) == 120
-    in_flight = len(log.read_text()) - 60
-    assert in_flight <= 16 * kills, "the batches that a kill interrupted, and no more"
+    done_again = len(log.read_text()) - 60
+    assert done_again <= 24 * kills, "two batches of 8 photographs, and those looked at ahead"
     assert not (tmp_path / "faces.npz.parts").exists()
 
 
