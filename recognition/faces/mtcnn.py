@@ -17,6 +17,7 @@ from recognition.errors import InputError
 from recognition.faces.areas import AreaSums
 from recognition.faces.face import Face, Floats, Pixels
 from recognition.faces.facenet import network
+from recognition.faces.models.network import require_device
 from recognition.faces.operators import suppression
 from recognition.faces.proposals import Proposals, scales
 
@@ -54,11 +55,11 @@ class Mtcnn:
         *,
         min_face_size: float = 20,
         thresholds: tuple[float, float, float] = (0.6, 0.7, 0.7),
-        device: str | torch.device = "cpu",
+        device: str = "cpu",
     ) -> None:
         """Load the networks."""
         _require_options(min_face_size, thresholds)
-        self._device = _usable(device)
+        self._device = require_device(device)
         self._min_face_size, self._thresholds = min_face_size, thresholds
         self._nms = suppression()
         self._proposals = Proposals(network("PNet"), self._device)
@@ -224,15 +225,3 @@ def _require_options(min_face_size: float, thresholds: tuple[float, float, float
             f"thresholds: expected three probabilities between 0 and 1, got {thresholds!r}; "
             "(0.6, 0.7, 0.7) is usual"
         )
-
-
-def _usable(device: str | torch.device) -> torch.device:
-    try:
-        chosen = torch.device(device)
-        torch.empty(1, device=chosen)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InputError(
-            f"device: expected one that torch can use here, got {str(device)!r} "
-            f"({str(error).splitlines()[0][:120]}); 'cpu' always works"
-        ) from error
-    return chosen

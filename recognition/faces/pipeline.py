@@ -247,8 +247,8 @@ def _embedded(embedder: Embedder, crops: Pixels) -> Floats:
 
 def _finished(seen: _Seen, rows: Floats) -> Outcome:
     """The outcome, without embeddings that cannot be compared with anything."""
-    finite: npt.NDArray[np.bool_] = np.isfinite(rows).all(axis=1)
-    usable: npt.NDArray[np.bool_] = finite & rows.any(axis=1)
+    finite: npt.NDArray[np.bool_] = np.all(np.isfinite(rows), axis=1)
+    usable: npt.NDArray[np.bool_] = finite & np.any(rows, axis=1)
     places = np.array(seen.places, np.int64)
     failures = dict(seen.failures)
     for row in np.flatnonzero(~usable):

@@ -141,7 +141,7 @@ def test_thresholds_that_are_no_three_probabilities_are_refused(thresholds):
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:77"])
 def test_a_device_that_is_not_there_is_refused(device):
-    with pytest.raises(InputError, match=f"device: .* got '{device}'"):
+    with pytest.raises(InputError, match=f"device '?{device}"):
         Mtcnn(device=device)
 
 
