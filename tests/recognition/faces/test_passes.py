@@ -118,6 +118,7 @@ ODD = {
     "nan": lambda rows: rows * torch.nan,
     "inf": lambda rows: rows / 0.0,
     "zero": lambda rows: rows * 0,
+    "half": lambda rows: rows * torch.arange(2)[:, None],
     "same": lambda rows: torch.ones_like(rows),
     "tuple": lambda rows: (rows, rows),
     "flat": lambda rows: rows.flatten(),
