@@ -8,6 +8,7 @@ import typer
 from recognition.cli.calibrate import calibrate
 from recognition.cli.compare import compare
 from recognition.cli.detect import detect
+from recognition.cli.doctor import doctor
 from recognition.cli.embed import embed
 from recognition.cli.evaluate import evaluate
 from recognition.cli.export import export
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 app.command(cls=Grouped, short_help="Train with each head, and judge it on strangers.")(compare)
 app.command(cls=Grouped, short_help="Cut out the faces on photographs, and show them.")(detect)
+app.command(cls=Grouped, short_help="Say what works here, and what mends the rest.")(doctor)
 app.command(cls=Grouped, short_help="Find and embed the faces on photographs.")(embed)
 app.command(cls=Grouped, short_help="Say what your embeddings are worth on strangers.")(evaluate)
 app.command(cls=Grouped, short_help="Say whether two photographs show one person.")(verify)

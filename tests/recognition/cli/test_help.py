@@ -18,6 +18,7 @@ PANELS = {
     "embed": ["Photographs", "Which faces", "Model", "Output"],
     "compare": ["Pictures to learn from", "Heads", "Training", "Output"],
     "detect": ["Photographs", "Which faces", "Output"],
+    "doctor": ["Model", "Output"],
     "verify": ["Photographs", "Model", "When", "Output"],
 }
 SMALL = {
