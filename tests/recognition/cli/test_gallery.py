@@ -420,3 +420,38 @@ def test_the_verbs_that_were_promised_are_there() -> None:
     names = {command.name or command.callback.__name__ for command in verbs.registered_commands}
     promised = "create enroll sync list show remove erase export import check repair stats"
     assert names == set(promised.split())
+
+
+def test_what_was_done_is_told_as_json_too(embedded: Path) -> None:
+    done = told(run("gallery", "export", "g", "out", "--json"))
+    assert (done["people"], done["samples"], done["files"]) == (4, 8, ["out.npz", "out.json"])
+    assert told(run("gallery", "remove", "g", "p1", "--json")) == {
+        "format": 1, "name": "p1", "samples": 2,
+    }  # fmt: skip
+    done = told(run("gallery", "import", "g", "out.npz", "--json"))
+    assert (done["people"], done["samples"], done["known"]) == (4, 2, 6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("sync", "g", "people", "--min-score", "1.5"), "--min-score: expected a probability"),
+        (("sync", "g", "empty"), "expected a folder a person with photographs at empty, got none"),
+        (("enroll", "g", "a", "people/ann/0.png", "--metadata", "{"), "expected a JSON object"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    photographs: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    Path("empty").mkdir()
+    run("gallery", "create", "g")
+    assert message in words(run("gallery", *arguments, code=2))
+    assert rows(run("gallery", "list", "g")) == []
+
+
+def test_photographs_that_cannot_be_opened_are_skipped(photographs: Path) -> None:
+    Path("people/ann/gone.png").symlink_to("nowhere.png")
+    run("gallery", "create", "g")
+    done = told(run("gallery", "sync", "g", photographs, "--json"))
+    assert "ann/gone.png" in [one["path"] for one in done["skipped"]]
+    assert len(done["added"]) == 4

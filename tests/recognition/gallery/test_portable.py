@@ -129,3 +129,15 @@ def test_damaged_files_are_refused_or_read_as_they_are(
 
 def _ids(full: Gallery) -> list[str]:
     return [sample.source for name in ("ada", "😀", "end\0") for sample in full.samples(name)]
+
+
+@pytest.mark.parametrize("bad", [np.float64([[1, 2, 3]]), np.float32([[0, 0, 0]]), np.float32([[np.nan, 1, 1]])], ids=range(3))  # fmt: skip
+def test_embeddings_that_no_model_makes_are_refused(
+    full: Gallery, tmp_path: Path, bad: np.ndarray
+) -> None:
+    done = export_people(full, tmp_path / "out", ["ada"])
+    np.savez(done.embeddings, embeddings=bad, labels=np.array([0]))
+    with Gallery.create(tmp_path / "o", CONTRACT) as other:
+        with pytest.raises(InputError, match="cannot be read"):
+            import_people(other, done.embeddings)
+        assert len(other) == 0

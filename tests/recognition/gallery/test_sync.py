@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from recognition.contract import Contract, Preprocessing
 from recognition.gallery import sync as module
+from recognition.gallery.answers import Faceless
 from recognition.gallery.gallery import Gallery
 from recognition.gallery.sync import Item, carry_out, plan
 
@@ -146,3 +147,10 @@ def test_who_is_killed_keeps_all_but_the_last_seconds(
 
     carry_out(gallery, plan([], [Item(name, f"{name}.jpg", name) for name in "abc"]), embed)
     assert seen == [0, 1, 2]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"settings": 1}', '{"reasons": [1]}', "{"])
+def test_what_is_remembered_of_photographs_is_forgotten_where_it_is_damaged(text: str) -> None:
+    assert Faceless.from_json(text) == Faceless()
+    known = Faceless("1, faces from 0.95", {"ab": "no face"})
+    assert Faceless.from_json(known.to_json()) == known
