@@ -37,7 +37,7 @@ def chain(place: int) -> Iterator[tuple[str, str, int]]:
         if turn < 4:
             yield "enroll", f"person {block}-{turn}", 1 + turn
         elif turn == 4:
-            yield "enroll", f"person {block}-0", 2
+            yield "more", f"person {block}-0", 2
         elif turn == 5:
             yield "many", f"many {block}", 7
         elif turn == 6:
@@ -54,7 +54,7 @@ def chain(place: int) -> Iterator[tuple[str, str, int]]:
 def changed(state: State, verb: str, name: str, count: int) -> State:
     """What a change of the chain makes of a state."""
     after = dict(state)
-    if verb == "enroll":
+    if verb in ("enroll", "more"):
         after[name] = after.get(name, 0) + count
     elif verb == "many":
         after.update({f"{name} {at}": 1 for at in range(count)})
@@ -67,8 +67,8 @@ def changed(state: State, verb: str, name: str, count: int) -> State:
 
 def change(gallery: Gallery, verb: str, name: str, count: int) -> None:
     dimension = gallery.contract.dimension
-    if verb == "enroll":
-        first = next((p.samples for p in gallery.people() if p.name == name), 0)
+    if verb in ("enroll", "more"):
+        first = int(verb == "more")
         gallery.enroll(name, [vector(name, first + at, dimension) for at in range(count)])
     elif verb == "many":
         names = [f"{name} {at}" for at in range(count)]

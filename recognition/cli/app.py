@@ -8,6 +8,7 @@ import typer
 from recognition.cli.calibrate import calibrate
 from recognition.cli.compare import compare
 from recognition.cli.detect import detect
+from recognition.cli.doctor import doctor
 from recognition.cli.embed import embed
 from recognition.cli.evaluate import evaluate
 from recognition.cli.export import export
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 app.command(cls=Grouped, short_help="Train with each head, and judge it on strangers.")(compare)
 app.command(cls=Grouped, short_help="Cut out the faces on photographs, and show them.")(detect)
+app.command(cls=Grouped, short_help="Say what works here, and what mends the rest.")(doctor)
 app.command(cls=Grouped, short_help="Find and embed the faces on photographs.")(embed)
 app.command(cls=Grouped, short_help="Say what your embeddings are worth on strangers.")(evaluate)
 app.command(cls=Grouped, short_help="Say whether two photographs show one person.")(verify)
@@ -52,7 +54,7 @@ def _options(
 ) -> None:
     """How well embeddings tell people apart who were never seen in training.
 
-    Exit codes: 0 done; 1 a check said no (verify, doctor); 2 the input or the options make no sense, one sentence on stderr says why,
+    Exit codes: 0 done; 1 a check said no (verify, doctor, gallery check); 2 the input or the options make no sense, one sentence on stderr says why,
     and nothing was written; 130 stopped by Ctrl-C, and nothing was written.
     """
 

@@ -11,7 +11,7 @@ from recognition.contract import require_same
 from recognition.datasets._files import shown
 from recognition.datasets.embedding_files import EmbeddingFile, read_embeddings
 from recognition.errors import InputError
-from recognition.gallery.gallery import Gallery
+from recognition.gallery.gallery import EmbeddedGallery
 from recognition.report.table import Table
 from recognition.search.bench import BATCH, Bench, KindResult, bench_indexes
 from recognition.search.kinds import parse_kind
@@ -75,7 +75,7 @@ def _require_target(write: Path | None, found: EmbeddingFile) -> None:
                 "make the gallery with recognition gallery create"
             )
         return
-    with Gallery.open(write) as gallery:
+    with EmbeddedGallery.open(write) as gallery:
         dimension = found.embeddings.shape[1]
         if gallery.contract.dimension != dimension:
             raise InputError(
@@ -88,7 +88,7 @@ def _require_target(write: Path | None, found: EmbeddingFile) -> None:
 
 def _written(write: Path, made: Bench) -> str:
     if write.is_dir():
-        with Gallery.open(write) as gallery:
+        with EmbeddedGallery.open(write) as gallery:
             gallery.set_index(parse_kind(made.recommended))
         return f"{shown(write)} is searched by {made.recommended} from now on"
     with written_whole(write) as file:

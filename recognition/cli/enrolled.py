@@ -18,8 +18,13 @@ from recognition.gallery.labelled import described
 from recognition.gallery.portable import export_people, import_people
 from recognition.report.text import in_csv, legible
 
+YOURS = (
+    "Exports, backups and pictures are yours to erase: who is in a folder that you sync is "
+    "enrolled again"
+)
 
-def run_list(where: Path, *, as_json: bool) -> None:
+
+def run_list(where: str, *, as_json: bool) -> None:
     """Everybody, a line each."""
     with Gallery.open(where) as gallery:
         people = gallery.people()
@@ -32,7 +37,7 @@ def run_list(where: Path, *, as_json: bool) -> None:
     )
 
 
-def run_show(where: Path, name: str, *, as_json: bool) -> None:
+def run_show(where: str, name: str, *, as_json: bool) -> None:
     """One person."""
     with Gallery.open(where) as gallery:
         samples = gallery.samples(name)
@@ -46,7 +51,7 @@ def run_show(where: Path, name: str, *, as_json: bool) -> None:
         typer.echo(f"  {legible(sample.source) or '(not named)'}")
 
 
-def run_stats(where: Path, *, as_json: bool) -> None:
+def run_stats(where: str, *, as_json: bool) -> None:
     """Numbers, model and threshold."""
     with Gallery.open(where) as gallery:
         found = gallery.stats()
@@ -57,7 +62,7 @@ def run_stats(where: Path, *, as_json: bool) -> None:
     show_lines(_numbers(found))
 
 
-def run_remove(where: Path, name: str, *, as_json: bool) -> None:
+def run_remove(where: str, name: str, *, as_json: bool) -> None:
     """Take a person out."""
     with Gallery.open(where) as gallery:
         count = gallery.remove(name)
@@ -67,7 +72,7 @@ def run_remove(where: Path, name: str, *, as_json: bool) -> None:
     show_lines([f"Removed {legible(name)} with {count:,} pictures"])
 
 
-def run_erase(where: Path, name: str, *, yes: bool, as_json: bool) -> None:
+def run_erase(where: str, name: str, *, yes: bool, as_json: bool) -> None:
     """Forget a person, having asked."""
     with Gallery.open(where) as gallery:
         samples = len(gallery.samples(name))  # refuses a name that nobody has
@@ -81,7 +86,7 @@ def run_erase(where: Path, name: str, *, yes: bool, as_json: bool) -> None:
         show_lines(_receipt(receipt))
 
 
-def run_export(where: Path, out: Path, names: Sequence[str], *, as_json: bool) -> None:
+def run_export(where: str, out: Path, names: Sequence[str], *, as_json: bool) -> None:
     """Write people into two files."""
     with Gallery.open(where) as gallery:
         done = export_people(gallery, out, names)
@@ -93,7 +98,7 @@ def run_export(where: Path, out: Path, names: Sequence[str], *, as_json: bool) -
     typer.echo(f"Written to {legible(str(done.embeddings))} and {legible(str(done.listing))}")
 
 
-def run_import(where: Path, file: Path, *, as_json: bool) -> None:
+def run_import(where: str, file: Path, *, as_json: bool) -> None:
     """Enrol people from two files."""
     with Gallery.open(where) as gallery:
         done = import_people(gallery, file)
@@ -155,7 +160,7 @@ def _receipt(receipt: Receipt) -> list[str]:
     return [
         f"Erased {what} on {receipt.date}: {done}",
         *(f"left: {legible(reason)}" for reason in receipt.left),
-        "Exports and backups that you made are yours to erase",
+        YOURS,
     ]
 
 

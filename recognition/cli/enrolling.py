@@ -21,7 +21,7 @@ from recognition.errors import InputError
 from recognition.gallery.answers import Faceless
 from recognition.gallery.interface import Gallery
 from recognition.gallery.labelled import (
-    anonymous,
+    contract_of,
     described,
     read_labelled,
     require_comparable,
@@ -30,7 +30,7 @@ from recognition.gallery.sync import Item, Synced, Vector, carry_out, plan
 from recognition.report.text import legible
 
 
-def run_create(where: Path, *, like: Path | None, model: str | None, device: str) -> None:
+def run_create(where: str, *, like: Path | None, model: str | None, device: str) -> None:
     """Make an empty gallery.
 
     Raises:
@@ -39,26 +39,23 @@ def run_create(where: Path, *, like: Path | None, model: str | None, device: str
     if like is not None and model is not None:
         raise InputError("--like and --model both say which model it is for; leave out one")
     if like is not None:
-        found = read_labelled(like, labelled=False)
-        contract = found.contract or anonymous(like.name, found.file.embeddings.shape[1])
+        contract = contract_of(like)
     else:
         from recognition.faces.models.loading import load_embedder
 
         contract = load_embedder(model, device=device).contract
     with Gallery.create(where, contract):
-        show_lines(
-            [f"Made {legible(str(where))}, for embeddings by {legible(described(contract))}"]
-        )
-    if not contract.sha256:
+        show_lines([f"Made {legible(where)}, for embeddings by {legible(described(contract))}"])
+    if like is not None and not contract.sha256:
         typer.echo(
-            f"{shown(like or where)} does not say which model made its embeddings: of what is "
+            f"{shown(like)} does not say which model made its embeddings: of what is "
             "enrolled only the number of dimensions can be checked",
             err=True,
         )
 
 
 def run_enroll(
-    where: Path, name: str, paths: Sequence[Path], source: Source, *, metadata: str | None
+    where: str, name: str, paths: Sequence[Path], source: Source, *, metadata: str | None
 ) -> None:
     """Add pictures of one person, all or none.
 
@@ -119,7 +116,7 @@ def _faces(
     )
 
 
-def run_sync(where: Path, path: Path, source: Source, *, delete: bool, as_json: bool) -> None:
+def run_sync(where: str, path: Path, source: Source, *, delete: bool, as_json: bool) -> None:
     """Bring a gallery up to date with a folder or a file.
 
     Raises:

@@ -18,7 +18,7 @@ gallery = typer.Typer(
 )
 
 Where = Annotated[
-    Path,
+    str,
     typer.Argument(
         metavar="GALLERY",
         rich_help_panel=GALLERY,
@@ -258,7 +258,8 @@ def erase(
 ) -> None:
     """Take a person out so that no byte of theirs is left in the gallery's folder; print a receipt.
 
-    Copies that you made, such as exports and backups, are yours to erase.
+    Copies that you made, such as exports and backups, are yours to erase, and so are pictures: who
+    is in a folder that you sync is enrolled again.
 
     \b
     recognition gallery erase people.gallery ada
@@ -327,3 +328,54 @@ def import_(
         from recognition.cli.enrolled import run_import
 
         run_import(where, file, as_json=as_json)
+
+
+@gallery.command(cls=Grouped, short_help="Look at every byte for damage.")
+def check(where: Where, as_json: Json = False) -> None:
+    """Look for damage: every record and every byte of the cache is compared with its hash.
+
+    The exit code is 1 if something is wrong, and each thing has a line. Nothing is changed.
+
+    
+    recognition gallery check people.gallery
+    recognition gallery check people.gallery --json
+    """
+    with spoken_errors():
+        from recognition.cli.repairing import run_check
+
+        run_check(where, as_json=as_json)
+
+
+@gallery.command(cls=Grouped, short_help="Save what is sound into a new gallery.")
+def repair(
+    where: Where,
+    into: Annotated[
+        Path,
+        typer.Argument(
+            metavar="INTO",
+            rich_help_panel=GALLERY,
+            help="The folder of the new gallery, which must not be there.",
+        ),
+    ],
+    like: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.npz",
+            rich_help_panel=MODEL,
+            help="Where the gallery no longer says which model it is for: embeddings by that model.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Save every sound person and picture of a damaged gallery into a new one; tell what is lost.
+
+    The damaged gallery is left as it is.
+
+    
+    recognition gallery repair people.gallery saved.gallery
+    recognition gallery repair people.gallery saved.gallery --json
+    """
+    with spoken_errors():
+        from recognition.cli.repairing import run_repair
+
+        run_repair(where, into, like=like, as_json=as_json)

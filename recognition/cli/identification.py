@@ -26,7 +26,7 @@ NEAREST = 3
 
 
 def run_calibrate(
-    where: Path,
+    where: str,
     probes: Path,
     *,
     fpir: float | None,
@@ -59,7 +59,7 @@ def run_calibrate(
         return
     show_lines(about_threshold(threshold))
     show_lines([f"of {threshold.trials:,} trials; data {threshold.data[:12]}"])
-    typer.echo("Not set (--dry-run)" if dry else f"Set in {legible(str(where))}")
+    typer.echo("Not set (--dry-run)" if dry else f"Set in {legible(where)}")
 
 
 class Probe(NamedTuple):
@@ -71,7 +71,7 @@ class Probe(NamedTuple):
 
 
 def run_identify(
-    where: Path,
+    where: str,
     paths: Sequence[Path],
     source: Source,
     *,
@@ -86,11 +86,6 @@ def run_identify(
     """
     with Gallery.open(where) as gallery:
         probes, skipped = _probes(gallery, paths, source)
-        if not probes and len(skipped) and not any("face" in skip.reason for skip in skipped):
-            raise InputError(
-                f"expected photographs, but none of {len(skipped)} can be used, the first because "
-                f"it is {skipped[0].reason}; name others"
-            )
         answers = _answers(gallery, probes, threshold)
         used = gallery.threshold if threshold is None else None
         silent = threshold is None and used is None
@@ -140,6 +135,12 @@ def _probes(
         from recognition.gallery.photographs import embed_faces
 
         faces = embed_faces(photos, source.load(gallery.contract), watch=bar)
+        if not faces.readable and not probes:
+            reason = f"the first because it is {faces.skipped[0].reason}" if faces.skipped else ""
+            raise InputError(
+                f"expected photographs, but none of {len(faces.skipped)} can be used"
+                f"{', ' if reason else ''}{reason}; name others"
+            )
         skipped += faces.skipped
         probes += map(Probe, faces.photos, faces.places, faces.embeddings)
     return probes, skipped

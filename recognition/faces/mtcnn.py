@@ -1,7 +1,7 @@
 """MTCNN with facenet-pytorch's weights (Zhang et al. 2016, arXiv:1604.02878).
 
-It finds what facenet-pytorch's `detect_face` finds, about four times as fast on photographs of
-varied size, in memory that does not grow with their number.
+It finds what facenet-pytorch's `detect_face` finds, faster on photographs of varied size and
+in memory that does not grow with their number.
 """
 
 from collections.abc import Sequence

@@ -42,6 +42,24 @@ def accept(
     return Accepted(name, samples, json.loads(as_json(metadata or {})))
 
 
+def accept_samples(
+    name: str,
+    samples: Sequence[Sample],
+    metadata: Mapping[str, Any],
+    contract: Contract,
+    where: object,
+) -> Accepted:
+    """Samples of a person that come from a gallery or an export, looked at anew.
+
+    Raises:
+        InputError: a name, a vector or something said that cannot be taken.
+    """
+    what = f"embeddings of {str(name)[:80]!r}"
+    rows = accept_rows([one.vector for one in samples], None, contract, what, where)
+    sources, digests = [one.source for one in samples], [one.digest for one in samples]
+    return accept(name, rows, sources, digests, metadata)
+
+
 def accept_people(
     rows: Singles,
     names: Sequence[str],

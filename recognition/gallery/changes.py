@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from recognition.errors import InputError
-from recognition.gallery.records import Sample, number_of, packed, record_sum
+from recognition.gallery.records import Sample, Singles, number_of, packed, record_sum
 
 
 class Changes:
@@ -18,28 +18,32 @@ class Changes:
 
     def enroll(
         self,
-        name: str,
-        samples: Iterable[Sample],
-        metadata: Mapping[str, Any],
-        replacing: Sequence[str] = (),
+        people: Iterable[tuple[str, Sequence[Sample], Mapping[str, Any]]],
+        dates: Mapping[str, str] | None = None,
     ) -> None:
-        """Add samples of a person, new or known; new metadata replaces what it names.
+        """Add samples of people, new or known; new metadata replaces what it names.
 
-        Samples of theirs with the digests `replacing` go.
+        Dates of those who are new may be given; else it is now.
         """
-        person = self._person(name, metadata)
-        self._drop(person, replacing)
-        number = self._last("samples", "sample")
+        first = self._last("people", "person") + 1
+        new: dict[str, tuple[object, ...]] = {}
+        samples = []
+        time = now()
+        for name, theirs, metadata in people:
+            person = self._known(name, metadata)
+            if person is None:
+                person = first + len(new)
+                new[name] = (person, name, as_json(metadata), (dates or {}).get(name, time))
+            samples += [(person, one.source, one.digest, one.vector) for one in theirs]
+        self._connection.executemany(
+            "INSERT INTO people (person, name, metadata, enrolled, sum) VALUES (?, ?, ?, ?, ?)",
+            ((*told, record_sum(*told)) for told in new.values()),
+        )
+        numbered = enumerate(samples, self._last("samples", "sample") + 1)
         self._connection.executemany(
             "INSERT INTO samples (sample, person, source, digest, vector, sum) "
             "VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                (*told, record_sum(*told))
-                for told in (
-                    (at, person, one.source, one.digest, packed(one.vector))
-                    for at, one in enumerate(samples, number + 1)
-                )
-            ),
+            (_record(number, *sample) for number, sample in numbered),
         )
 
     def remove(self, name: str) -> int:
@@ -62,13 +66,24 @@ class Changes:
             InputError: nobody has this name.
         """
         person = number_of(self._connection, name)
-        count = self._drop(person, digests)
+        count = self.drop(name, digests)
         self._connection.execute(
             "DELETE FROM people WHERE person = ? AND NOT EXISTS "
             "(SELECT 1 FROM samples WHERE person = ?)",
             (person, person),
         )
         return count
+
+    def drop(self, name: str, digests: Sequence[str]) -> int:
+        """Take samples of a person out by their digests, never the person; how many there were."""
+        these = (
+            "person = (SELECT person FROM people WHERE name = ?) AND digest != '' "
+            "AND digest IN (SELECT value FROM json_each(?))"
+        )
+        chosen = (name, json.dumps(list(digests)))
+        run = self._connection.execute
+        run(f"INSERT INTO gone (sample) SELECT sample FROM samples WHERE {these}", chosen)
+        return run(f"DELETE FROM samples WHERE {these}", chosen).rowcount
 
     def describe(self, name: str, metadata: Mapping[str, Any]) -> None:
         """Say something about a person; it replaces what it names.
@@ -78,7 +93,7 @@ class Changes:
         """
         as_json(metadata)
         number_of(self._connection, name)
-        self._person(name, metadata)
+        self._known(name, metadata)
 
     def say(self, key: str, value: str) -> None:
         """Say something of the gallery."""
@@ -90,25 +105,13 @@ class Changes:
         """Say nothing of it any more."""
         self._connection.execute("DELETE FROM about WHERE key = ?", (key,))
 
-    def _drop(self, person: int, digests: Sequence[str]) -> int:
-        these = "person = ? AND digest != '' AND digest IN (SELECT value FROM json_each(?))"
-        chosen = (person, json.dumps(list(digests)))
-        run = self._connection.execute
-        run(f"INSERT INTO gone (sample) SELECT sample FROM samples WHERE {these}", chosen)
-        return run(f"DELETE FROM samples WHERE {these}", chosen).rowcount
-
-    def _person(self, name: str, metadata: Mapping[str, Any]) -> int:
+    def _known(self, name: str, metadata: Mapping[str, Any]) -> int | None:
+        """The number of somebody who is enrolled, told what is new about them."""
         row = self._connection.execute(
             "SELECT person, metadata, enrolled FROM people WHERE name = ?", (name,)
         ).fetchone()
         if row is None:
-            new = self._last("people", "person") + 1
-            told = (new, name, as_json(metadata), now())
-            self._connection.execute(
-                "INSERT INTO people (person, name, metadata, enrolled, sum) VALUES (?, ?, ?, ?, ?)",
-                (*told, record_sum(*told)),
-            )
-            return new
+            return None
         person, before, enrolled = row
         merged = as_json({**json.loads(before), **metadata}) if metadata else before
         if merged != before:
@@ -125,6 +128,13 @@ class Changes:
             f" (SELECT coalesce(max({number}), 0) FROM {table}))"
         ).fetchone()
         return int(last)
+
+
+def _record(
+    number: int, person: int, source: str, digest: str, vector: Singles
+) -> tuple[object, ...]:
+    told = (number, person, source, digest, packed(vector))
+    return *told, record_sum(*told)
 
 
 def as_json(metadata: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from recognition.errors import InputError
 from recognition.gallery.accept import (
     accept,
     accept_rows,
+    accept_samples,
     rectangular,
     require_embeddings,
     require_people,
@@ -214,7 +215,21 @@ class EmbeddedGallery(Gallery):
         person = accept(name, rows, sources, digests, metadata)
         with self._writer.held():
             with self._store.changing() as changes:
-                changes.enroll(*person, replacing)
+                changes.drop(name, replacing)
+                changes.enroll([person])
+            self._flush()
+
+    def enroll_people(
+        self, people: Sequence[tuple[str, Sequence[Sample], Mapping[str, Any]]]
+    ) -> None:
+        """Add samples and metadata of many people in one transaction; see `Gallery`."""
+        accepted = [
+            accept_samples(name, samples, metadata, self.contract, self.folder)
+            for name, samples, metadata in people
+        ]
+        with self._writer.held():
+            with self._store.changing() as changes:
+                changes.enroll(accepted)
             self._flush()
 
     def digests(self, names: Iterable[str]) -> set[tuple[str, str]]:
@@ -256,7 +271,7 @@ class EmbeddedGallery(Gallery):
             embeddings: (N, D), of any length; a memory map is read in chunks.
             names: (N,) of the person of each, any text that is not empty.
             sources: what to call each, such as the photograph.
-            digests: sha256 of what each was made from.
+            digests: sha256 of what each was made from, by which it is known again.
             metadata: about people, by name.
             contract: of the embeddings, checked against the gallery's where it is given.
             watch: told how many samples are enrolled.
@@ -277,8 +292,9 @@ class EmbeddedGallery(Gallery):
                 for name, sample in zip(names[chunk], samples, strict=True):
                     people.setdefault(str(name), []).append(sample)
                 with self._store.changing() as changes:
-                    for name, theirs in people.items():
-                        changes.enroll(name, theirs, said.get(name, {}))
+                    changes.enroll(
+                        (name, theirs, said.get(name, {})) for name, theirs in people.items()
+                    )
                 self._flush()
                 advance(start + len(rows))
 

@@ -11,7 +11,7 @@ from recognition.datasets._files import shown
 from recognition.datasets.embedding_chunks import EmbeddingStream, open_embeddings
 from recognition.datasets.embedding_files import EmbeddingFile, Failure
 from recognition.errors import InputError
-from recognition.gallery.gallery import Gallery
+from recognition.gallery.interface import Gallery
 from recognition.gallery.labelled import require_comparable
 from recognition.gallery.vectors import gallery_rows
 from recognition.progress import Watch, unwatched

@@ -1,7 +1,7 @@
 """What a gallery is, wherever its people are kept."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -84,6 +84,11 @@ class Gallery(ABC):
     def known(self) -> list[tuple[str, str, str]]:
         """Name, source and digest of every sample whose digest is known."""
 
+    def digests(self, names: Iterable[str]) -> set[tuple[str, str]]:
+        """Name and digest of every sample of these people whose digest is known."""
+        wanted = set(names)
+        return {(name, digest) for name, _, digest in self.known() if name in wanted}
+
     @abstractmethod
     def __len__(self) -> int:
         """How many people are enrolled."""
@@ -155,6 +160,18 @@ class Gallery(ABC):
 
         Raises:
             InputError: a name, a vector or a contract that cannot be taken; nothing is changed.
+        """
+
+    @abstractmethod
+    def enroll_people(
+        self, people: Sequence[tuple[str, Sequence[Sample], Mapping[str, Any]]]
+    ) -> None:
+        """Add samples and metadata of many people, such as an export holds.
+
+        In a folder it is all of them or none; on Milvus all of a person or nothing.
+
+        Raises:
+            InputError: a name, a vector or metadata that cannot be taken; nothing is changed.
         """
 
     @abstractmethod

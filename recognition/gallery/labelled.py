@@ -75,6 +75,16 @@ def anonymous(name: str, dimension: int) -> Contract:
     return Contract(name, "", dimension, Preprocessing())
 
 
+def contract_of(path: Path) -> Contract:
+    """Which model made the embeddings in a file, or that nobody knows.
+
+    Raises:
+        InputError: no such file, or one that is damaged.
+    """
+    found = read_labelled(path, labelled=False)
+    return found.contract or anonymous(path.name, found.file.embeddings.shape[1])
+
+
 def described(contract: Contract) -> str:
     """One line for people, which does not tell more than is known."""
     if contract.sha256:

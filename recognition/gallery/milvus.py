@@ -18,6 +18,7 @@ from recognition.gallery.accept import (
     accept,
     accept_people,
     accept_rows,
+    accept_samples,
     require_top,
 )
 from recognition.gallery.answers import (
@@ -216,6 +217,18 @@ class MilvusGallery(Gallery):
         self._enroll([person])
         if before:
             self._discard(before, replacing)
+
+    def enroll_people(
+        self, people: Sequence[tuple[str, Sequence[Sample], Mapping[str, Any]]]
+    ) -> None:
+        """Add samples and metadata of many people, one after the other; see `Gallery`."""
+        accepted = [
+            accept_samples(name, samples, metadata, self.contract, self.address)
+            for name, samples, metadata in people
+        ]
+        _require_fits(accepted)
+        for some in _groups(accepted):
+            self._enroll(some)
 
     def enroll_many(
         self,

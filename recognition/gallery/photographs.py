@@ -70,6 +70,7 @@ class Faces:
         digests: (N,) sha256 of the photograph of each.
         embeddings: (N, D).
         skipped: what could not be used, with the reason.
+        readable: how many photographs could be looked at.
     """
 
     photos: tuple[str, ...]
@@ -77,6 +78,7 @@ class Faces:
     digests: tuple[str, ...]
     embeddings: npt.NDArray[np.float32]
     skipped: tuple[Skipped, ...]
+    readable: int
 
     @property
     def largest(self) -> list[int]:
@@ -91,7 +93,7 @@ def embed_faces(paths: Sequence[Path], models: Models, *, watch: Watch = unwatch
         InputError: a path where nothing is.
     """
     found = find_photos(paths)
-    skipped = list(found.skipped)
+    skipped, readable = list(found.skipped), 0
     photos: list[str] = []
     places: list[int] = []
     digests: list[str] = []
@@ -101,6 +103,7 @@ def embed_faces(paths: Sequence[Path], models: Models, *, watch: Watch = unwatch
         for number, outcome in enumerate(stream, 1):
             if outcome.problem:
                 skipped.append(Skipped(outcome.file.id, outcome.problem))
+            readable += bool(outcome.digest)
             photos += [outcome.file.id] * len(outcome.embedded)
             places += outcome.embedded.tolist()
             digests += [outcome.digest] * len(outcome.embedded)
@@ -108,7 +111,7 @@ def embed_faces(paths: Sequence[Path], models: Models, *, watch: Watch = unwatch
             advance(number)
     dimension = models.embedder.contract.dimension
     matrix = np.array(rows, np.float32).reshape(-1, dimension)
-    return Faces(tuple(photos), tuple(places), tuple(digests), matrix, tuple(skipped))
+    return Faces(tuple(photos), tuple(places), tuple(digests), matrix, tuple(skipped), readable)
 
 
 @dataclass(frozen=True)

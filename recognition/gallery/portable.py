@@ -78,9 +78,7 @@ def export_people(gallery: Gallery, out: Path, names: Sequence[str] = ()) -> Exp
 
 
 def import_people(gallery: Gallery, path: Path) -> Imported:
-    """Enrol what `export_people` wrote; samples that are there already are passed over.
-
-    Both files are read and checked before anybody is enrolled.
+    """Enrol what `export_people` wrote, all or none; samples that are there are passed over.
 
     Raises:
         InputError: files that are damaged, do not fit each other, or are of another contract.
@@ -98,24 +96,22 @@ def import_people(gallery: Gallery, path: Path) -> Imported:
             raise ValueError("a name comes twice")
     require_same(contract, gallery.contract, names=(shown(told), "the gallery"))
     matrix = _matrix(arrays, [len(person.sources) for person in people], contract)
-    known = 0
-    starts = np.cumsum([0, *(len(person.sources) for person in people)])
     there = {person.name for person in gallery.people()}
+    starts = np.cumsum([0, *(len(person.sources) for person in people)])
+    new: list[tuple[str, list[Sample], Mapping[str, Any]]] = []
     for person, start in zip(people, starts, strict=False):
         rows = matrix[start : start + len(person.sources)]
         have = _have(gallery, person.name) if person.name in there else set()
-        new = [at for at, row in enumerate(rows) if row.tobytes() not in have]
-        known += len(rows) - len(new)
-        if new:
-            gallery.enroll(
-                person.name,
-                rows[new],
-                sources=[person.sources[at] for at in new],
-                digests=[person.digests[at] for at in new],
-                metadata=person.metadata,
-                contract=contract,
-            )
-    return Imported(len(people), len(matrix) - known, known)
+        samples = [
+            Sample(*each)
+            for each in zip(rows, person.sources, person.digests, strict=True)
+            if each[0].tobytes() not in have
+        ]
+        if samples:
+            new.append((person.name, samples, person.metadata))
+    gallery.enroll_people(new)
+    count = sum(len(samples) for _, samples, _ in new)
+    return Imported(len(people), count, len(matrix) - count)
 
 
 class _Told(NamedTuple):

@@ -77,12 +77,12 @@ def record_sum(*fields: object) -> bytes:
     >>> record_sum(1, "ab") == record_sum(1, "ab"), record_sum("a", "b") == record_sum("ab", "")
     (True, False)
     """
-    found = hashlib.blake2b(digest_size=SUM)
-    for field in fields:
-        raw = field if isinstance(field, bytes) else str(field).encode(errors="surrogatepass")
-        found.update(b"%s %d " % (type(field).__name__.encode(), len(raw)))
-        found.update(raw)
-    return found.digest()
+    raws = [
+        field if isinstance(field, bytes) else str(field).encode(errors="surrogatepass")
+        for field in fields
+    ]
+    kinds = [(type(field).__name__, len(raw)) for field, raw in zip(fields, raws, strict=True)]
+    return hashlib.blake2b(b"".join([repr(kinds).encode(), *raws]), digest_size=SUM).digest()
 
 
 def packed(vector: Singles) -> bytes:
@@ -96,7 +96,11 @@ def number_of(connection: sqlite3.Connection, name: str) -> int:
     Raises:
         InputError: nobody has this name.
     """
-    row = connection.execute("SELECT person FROM people WHERE name = ?", (name,)).fetchone()
+    query = "SELECT person FROM people WHERE name = ?"
+    try:
+        row = connection.execute(query, (name,)).fetchone()
+    except UnicodeEncodeError:  # nobody could be enrolled by what is no Unicode
+        row = None
     if row is None:
         raise nobody(name)
     return int(row[0])

@@ -1,9 +1,9 @@
 """A gallery brought up to date with a folder or a file: only what changed is embedded."""
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from typing import NamedTuple, TypeGuard
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,9 @@ from recognition.datasets._files import listed
 from recognition.datasets.pictures import Skipped
 from recognition.gallery.interface import Gallery
 from recognition.progress import Watch, unwatched
+
+MANY = 2**14  # pictures enrolled in one transaction
+PAUSE = 2.0  # seconds after which what is embedded is enrolled
 
 
 class Item(NamedTuple):
@@ -125,7 +128,7 @@ def carry_out(
     remove: bool = False,
     watch: Watch = unwatched,
 ) -> Synced:
-    """Do it, a person at a time: whoever stops it keeps what was done, and it goes on from there.
+    """Do it. Whoever stops it keeps what was done, but for the last seconds if he is killed.
 
     Args:
         gallery: the gallery.
@@ -140,51 +143,66 @@ def carry_out(
     before = {change.item: change.before for change in planned.changed}
     work = sorted([*planned.added, *before], key=lambda item: item.name)
     skipped = list(planned.skipped)
-    done: list[Item] = []
-    with watch("enrolling", len(work)) as advance:
-        found = zip(work, embed(work), strict=True)
-        for number, (name, pictures) in enumerate(groupby(found, key=lambda pair: pair[0].name)):
-            usable = [pair for pair in pictures if _usable(pair, skipped)]
-            _enroll(gallery, name, usable, before)
-            done += [item for item, _ in usable]
-            advance(len(done) + len(skipped) - len(planned.skipped), f"person {number + 1}")
+    writing = _Writing(gallery, before)
+    with watch("embedding", len(work)) as advance:
+        try:
+            for number, (item, found) in enumerate(zip(work, embed(work), strict=True), 1):
+                if isinstance(found, str):
+                    skipped.append(Skipped(item.source, found))
+                else:
+                    writing.add(item, found)
+                advance(number)
+        finally:
+            writing.flush()
     if remove:
         for name, digests in _by_person(planned.gone).items():
             gallery.discard(name, digests)
     return Synced(
         planned.unchanged,
-        tuple(item for item in done if item not in before),
-        tuple(item for item in done if item in before),
+        tuple(item for item in writing.done if item not in before),
+        tuple(item for item in writing.done if item in before),
         planned.gone,
         remove,
         tuple(skipped),
     )
 
 
-def _usable(
-    pair: tuple[Item, Vector | str], skipped: list[Skipped]
-) -> TypeGuard[tuple[Item, Vector]]:
-    item, embedding = pair
-    if isinstance(embedding, str):
-        skipped.append(Skipped(item.source, embedding))
-        return False
-    return True
+class _Writing:
+    """Pictures on their way into a gallery: many in a transaction, but none waits for long."""
 
+    def __init__(self, gallery: Gallery, before: Mapping[Item, Sequence[str]]) -> None:
+        self._gallery, self._before = gallery, before
+        self._pending: list[tuple[Item, Vector]] = []
+        self._last = time.monotonic()
+        self.done: list[Item] = []
 
-def _enroll(
-    gallery: Gallery,
-    name: str,
-    usable: Sequence[tuple[Item, Vector]],
-    before: Mapping[Item, Sequence[str]],
-) -> None:
-    if usable:
-        gallery.enroll(
-            name,
-            np.stack([embedding for _, embedding in usable]),
-            sources=[item.source for item, _ in usable],
-            digests=[item.digest for item, _ in usable],
-            replacing=[digest for item, _ in usable for digest in before.get(item, ())],
-        )
+    def add(self, item: Item, embedding: Vector) -> None:
+        self._pending.append((item, embedding))
+        if len(self._pending) >= MANY or time.monotonic() - self._last > PAUSE:
+            self.flush()
+
+    def flush(self) -> None:
+        """Enrol what is pending; a changed picture together with the end of the one before."""
+        pending, self._pending = self._pending, []
+        new = [(item, row) for item, row in pending if item not in self._before]
+        if new:
+            self._gallery.enroll_many(
+                np.stack([row for _, row in new]),
+                [item.name for item, _ in new],
+                sources=[item.source for item, _ in new],
+                digests=[item.digest for item, _ in new],
+            )
+        for item, row in pending:
+            if item in self._before:
+                self._gallery.enroll(
+                    item.name,
+                    row,
+                    sources=[item.source],
+                    digests=[item.digest],
+                    replacing=self._before[item],
+                )
+        self.done += [item for item, _ in pending]
+        self._last = time.monotonic()
 
 
 def _by_person(items: Iterable[Item]) -> dict[str, list[str]]:

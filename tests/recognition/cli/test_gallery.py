@@ -1,6 +1,7 @@
 """The verbs of a gallery, as a person at a terminal meets them."""
 
 import csv
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -123,7 +124,14 @@ def test_photographs_with_nobody_are_looked_at_anew_by_other_settings(photograph
     run("gallery", "create", "g")
     first = words(run("gallery", "sync", "g", photographs))
     assert "bob/doubtful.png: only doubtful detections, the best 0.60" in first
+    digest = hashlib.sha256((photographs / "bob/none.png").read_bytes()).hexdigest().encode()
+
+    def kept() -> bool:
+        return any(digest in path.read_bytes() for path in Path("g").rglob("*") if path.is_file())
+
+    assert kept()
     run("gallery", "erase", "g", "ann", "--yes")
+    assert not kept(), "it may be hers"
     assert "2 added, of 1 people" in words(run("gallery", "sync", "g", photographs))
     lower = words(run("gallery", "sync", "g", photographs, "--min-score", 0.5))
     assert "1 added, of 1 people" in lower
@@ -292,7 +300,7 @@ def test_erasing_asks_first_and_prints_a_receipt(embedded: Path) -> None:
     done = words(run("gallery", "erase", "g", "p1", "--yes"))
     assert "Erased p1 with 2 pictures" in done
     assert "no byte of it is left" in done
-    assert "Exports and backups that you made are yours" in done
+    assert "who is in a folder that you sync is enrolled again" in done
     assert "got 'p1'; recognition gallery list" in run("gallery", "erase", "g", "p1", code=2).stderr
 
 
@@ -329,6 +337,7 @@ def test_enrolling_takes_all_pictures_or_none(photographs: Path) -> None:
         ("gallery", "remove", "ada"), ("gallery", "erase", "ada", "--yes"),
         ("gallery", "enroll", "ada", "x.npz"), ("gallery", "sync", "x.npz"),
         ("gallery", "export", "out"), ("gallery", "import", "out.npz"),
+        ("gallery", "check"), ("gallery", "repair", "new"),
         ("identify", "x.npz"), ("calibrate", "x.npz"),
     ],
 )  # fmt: skip
@@ -338,6 +347,37 @@ def test_without_a_gallery_every_verb_says_so_and_makes_none(arguments: tuple[st
     assert "expected a gallery at none" in result.stderr
     assert not Path("none").exists()
     assert not Path("out.npz").exists()
+
+
+def test_damage_is_found_and_the_rest_is_saved(embedded: Path) -> None:
+    assert "Nothing is wrong" in run("gallery", "check", "g").stdout
+    assert told(run("gallery", "check", "g", "--json"))["findings"] == []
+    run("gallery", "enroll", "g", "=cmd()\n", "enrol.npz")
+    path = embedded / "gallery.sqlite3"
+    vector = np.load("enrol.npz")["embeddings"][0].tobytes()
+    assert path.read_bytes().count(vector) == 2
+    path.write_bytes(path.read_bytes().replace(vector, bytes([vector[0] ^ 1]) + vector[1:], 1))
+    found = words(run("gallery", "check", "g", code=1))
+    assert "(lost)" in found
+    assert "Save the rest with recognition gallery repair g NEW" in found
+    before = path.read_bytes()
+    assert told(run("gallery", "check", "g", "--json", code=1))["findings"][0]["lost"]
+    saved = words(run("gallery", "repair", "g", "saved"))
+    assert "Saved 5 people with 15 pictures" in saved
+    assert path.read_bytes() == before
+    assert "Nothing is wrong" in run("gallery", "check", "saved").stdout
+    assert "exists already" in run("gallery", "repair", "g", "saved", code=2).stderr
+    again = told(run("gallery", "repair", "g", "new", "--like", "enrol.npz", "--json"))
+    assert (again["people"], again["samples"]) == (5, 15)
+
+
+def test_a_name_that_is_no_unicode_is_nobodys(embedded: Path) -> None:
+    for verb in ("show", "remove", "erase"):
+        refused = run("gallery", verb, "g", "caf\udce9", code=2)
+        assert "expected the name of somebody enrolled, got 'caf\\udce9'" in refused.stderr
+    assert "Unicode" in run("gallery", "enroll", "g", "caf\udce9", "enrol.npz", code=2).stderr
+    refused = run("gallery", "export", "g", "out", "--person", "caf\udce9", code=2)
+    assert "expected the name of somebody enrolled" in refused.stderr
 
 
 def test_what_is_there_is_not_overwritten(embedded: Path) -> None:
@@ -378,5 +418,40 @@ def test_stopping_a_sync_says_that_it_goes_on(
 
 def test_the_verbs_that_were_promised_are_there() -> None:
     names = {command.name or command.callback.__name__ for command in verbs.registered_commands}
-    promised = "create enroll sync list show remove erase export import stats"
-    assert names >= set(promised.split())
+    promised = "create enroll sync list show remove erase export import check repair stats"
+    assert names == set(promised.split())
+
+
+def test_what_was_done_is_told_as_json_too(embedded: Path) -> None:
+    done = told(run("gallery", "export", "g", "out", "--json"))
+    assert (done["people"], done["samples"], done["files"]) == (4, 8, ["out.npz", "out.json"])
+    assert told(run("gallery", "remove", "g", "p1", "--json")) == {
+        "format": 1, "name": "p1", "samples": 2,
+    }  # fmt: skip
+    done = told(run("gallery", "import", "g", "out.npz", "--json"))
+    assert (done["people"], done["samples"], done["known"]) == (4, 2, 6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("sync", "g", "people", "--min-score", "1.5"), "--min-score: expected a probability"),
+        (("sync", "g", "empty"), "expected a folder a person with photographs at empty, got none"),
+        (("enroll", "g", "a", "people/ann/0.png", "--metadata", "{"), "expected a JSON object"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    photographs: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    Path("empty").mkdir()
+    run("gallery", "create", "g")
+    assert message in words(run("gallery", *arguments, code=2))
+    assert rows(run("gallery", "list", "g")) == []
+
+
+def test_photographs_that_cannot_be_opened_are_skipped(photographs: Path) -> None:
+    Path("people/ann/gone.png").symlink_to("nowhere.png")
+    run("gallery", "create", "g")
+    done = told(run("gallery", "sync", "g", photographs, "--json"))
+    assert "ann/gone.png" in [one["path"] for one in done["skipped"]]
+    assert len(done["added"]) == 4

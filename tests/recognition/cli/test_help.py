@@ -19,6 +19,7 @@ PANELS = {
     "compare": ["Pictures to learn from", "Heads", "Training", "Output"],
     "detect": ["Photographs", "Which faces", "Output"],
     "index bench": ["What to measure", "Output"],
+    "doctor": ["Model", "Output"],
     "verify": ["Photographs", "Model", "When", "Output"],
 }
 SMALL = {
@@ -36,6 +37,8 @@ SMALL = {
     "gallery remove": ["Gallery", "People", "Output"],
     "gallery erase": ["Gallery", "People", "Output"],
     "gallery export": ["Gallery", "Output", "People"],
+    "gallery check": ["Gallery", "Output"],
+    "gallery repair": ["Gallery", "Model", "Output"],
     "gallery import": ["Gallery", "People", "Output"],
 }
 

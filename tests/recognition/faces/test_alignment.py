@@ -92,7 +92,7 @@ def test_the_other_sizes_place_the_template_as_their_recognisers_do():
     np.testing.assert_array_equal(crop, photo[:, 8:104])
 
 
-@pytest.mark.parametrize("reduction", [0.5, 1.0, 1.7, 2.0, 3.6, 8.0])
+@pytest.mark.parametrize("reduction", [0.5, 1.0, 1.7, 2.0, 3.0, 3.6, 5.2, 8.0])
 def test_every_pixel_comes_from_its_place(reduction):
     """Averaging blocks first must not shift the picture."""
     angle, at = 0.2, np.array([15.0, 10.0])
@@ -105,7 +105,9 @@ def test_every_pixel_comes_from_its_place(reduction):
     place = np.stack([x - 8, y - 8], -1) * shrink * 7 @ turn.T + 110 + at
     held = (place > 10).all(-1) & (place < 238).all(-1)
     assert held.sum() > 20
-    np.testing.assert_allclose(crop[..., :2][held], place[held], atol=1.01)  # two roundings
+    # the mean of an even number of whole numbers in a row is rounded once more
+    most = 1.01 if reduction >= 2 and int(reduction) % 2 == 0 else 0.51
+    np.testing.assert_allclose(crop[..., :2][held], place[held], atol=most)
     assert (crop[..., 2][held] == 200).all()
 
 
@@ -117,13 +119,15 @@ def test_beyond_the_photograph_is_black():
     assert not crop_face(NOISE, face(template(112, 112) * 4 + 9999), Preprocessing()).any()
 
 
-def test_below_a_reduction_of_two_it_is_plain_bilinear():
-    marks = template(112, 112) * 0.75 + [3.3, 1.7]
-    crop = crop_face(NOISE, face(marks), Preprocessing())
+@pytest.mark.parametrize("reduction", [0.75, 1.6, 1.99])
+def test_below_a_reduction_of_two_it_is_plain_bilinear(reduction):
+    photo = RNG.integers(0, 256, (240, 240, 3), np.uint8)
+    marks = template(112, 112) * reduction + [3.3, 1.7]
+    crop = crop_face(photo, face(marks), Preprocessing())
     for row, column in [(30, 40), (60, 61), (99, 7)]:
-        x, y = column * 0.75 + 3.3, row * 0.75 + 1.7
+        x, y = column * reduction + 3.3, row * reduction + 1.7
         x0, y0 = int(x), int(y)
-        near = NOISE[y0 : y0 + 2, x0 : x0 + 2].astype(float)
+        near = photo[y0 : y0 + 2, x0 : x0 + 2].astype(float)
         weights = np.outer([1 - y + y0, y - y0], [1 - x + x0, x - x0])
         np.testing.assert_allclose(crop[row, column], np.einsum("ij,ijc", weights, near), atol=0.51)
 

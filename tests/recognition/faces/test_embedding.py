@@ -210,6 +210,52 @@ def test_a_person_must_have_a_name(photos, out):
     assert read_faces(out).labels is not None
 
 
+def test_a_face_at_the_threshold_is_certain(tmp_path, out):
+    save_photo(tmp_path / "p/ann/1.png", 0.99, 0.95)
+    faces = run(tmp_path / "p", out, labelled=True).faces
+    assert [each.place for each in faces.others] == [1]
+    assert faces.doubtful == ()
+
+
+class HalfBlind(FakeEmbedder):
+    """Has no embedding for the second face of any photograph."""
+
+    def embed(self, crops):
+        rows = super().embed(crops)
+        rows[crops[:, 60, 56, 1] == 15] = np.nan
+        return rows
+
+
+def test_a_certain_face_that_cannot_be_embedded_is_told_and_kept_in_mind(photos, out):
+    done = run(photos, out, model=HalfBlind())
+    before = out.read_bytes()
+    assert [(each.photo, each.place, each.failure) for each in done.faces.failed] == [
+        ("ann/2.png", 1, "its embedding is not finite"),
+        ("bob/2.png", 1, "its embedding is not finite"),
+    ]
+    assert done.faces.others == ()
+    assert again(photos, out, model=HalfBlind())[1] == 0
+    assert out.read_bytes() == before
+
+
+def test_every_part_is_used_whatever_their_numbers(photos, out):
+    faces = run(photos, out).faces
+    outcomes = list(faces.outcomes().values())
+    kept = parts.Parts(out, faces.contract, faces.settings)
+    for outcome in outcomes[:3]:
+        with kept:
+            kept.keep(outcome)
+    (kept.folder / "000001.npz").unlink()
+    with kept:
+        kept.keep(outcomes[3])
+    assert [path.name for path in sorted(kept.folder.iterdir())] == [
+        "000002.npz",
+        "000003.npz",
+        "000004.npz",
+    ]
+    assert list(kept.read()) == [outcome.digest for outcome in outcomes[1:4]]
+
+
 # -- again -----------------------------------------------------------------------------------------
 
 

@@ -93,6 +93,8 @@ def test_a_broken_torchvision_is_said_once(broken, caplog):
 
 
 def test_a_missing_torchvision_is_told(monkeypatch, afresh):
+    for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+        monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "torchvision", None)
     found = operators.operators()
     assert not found.whole

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from recognition.contract import Contract, Preprocessing
 from recognition.embeddings import unit_rows
 from recognition.errors import InputError
-from recognition.gallery import calibration as module
+from recognition.gallery import searches as module
 from recognition.gallery.answers import OutgrownWarning, Threshold
 from recognition.gallery.calibration import calibrate
 from recognition.gallery.interface import Gallery
@@ -126,6 +126,8 @@ def test_a_strangers_picture_that_could_not_be_embedded_is_a_search_without_a_na
         calibrate(gallery, rows, ["p", "q", "r"], fpir=0.25)
     found = calibrate(gallery, rows, ["p", "q", "r"], fpir=0.25, failures=["p"])
     assert (found.reached, found.trials, found.strangers) == (0.25, 4, 3)
+    with pytest.raises(InputError, match="expected probes of strangers"):
+        calibrate(gallery, [[6, 1, 1, 0]], ["ada"], fpir=0.25, failures=["x", "y", "z", "w"])
     everything = calibrate(gallery, rows, ["p", "q", "r"], fpir=0.5, failures=["x"] * 3)
     assert (everything.value, everything.reached) == (-1.0, 0.5), "cosines are not lower"
 
@@ -196,6 +198,21 @@ def test_an_empty_gallery_has_no_threshold(tmp_path: Path) -> None:
         pytest.raises(InputError, match="nobody is enrolled"),
     ):
         calibrate(empty, [[1, 0, 0, 0]], ["p"], fpir=0.5)
+
+
+@pytest.mark.parametrize("rule", ["fpir", "fmr"])
+def test_a_strangers_picture_seen_again_tells_nothing_new(gallery: Gallery, rule: str) -> None:
+    random = np.random.default_rng(2)
+    rows = np.abs(random.normal(size=(12, WIDTH))) + 0.1
+    names = np.array([f"p{number}" for number in range(12)])
+    once = calibrate(gallery, rows, names, **{rule: 0.25})
+    often = calibrate(gallery, rows.repeat(4, axis=0), names.repeat(4), **{rule: 0.25})
+    assert (often.value, often.reached) == (once.value, once.reached)
+    if rule == "fpir":
+        assert (often.low, often.high) == pytest.approx((once.low, once.high), rel=1e-9)
+    apart = calibrate(gallery, rows.repeat(4, axis=0), np.arange(48), **{rule: 0.25})
+    width, more_pictures, more_people = (one.high - one.low for one in (once, often, apart))
+    assert more_pictures > 0.75 * width > 1.25 * more_people
 
 
 def test_the_data_and_the_date_are_told(gallery: Gallery) -> None:

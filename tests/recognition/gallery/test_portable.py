@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fuzz import damaged, refused
+from fuzz import SOAK, damaged, refused
 
 from recognition.contract import Contract, Preprocessing
 from recognition.datasets.embedding_files import read_embeddings
@@ -117,7 +117,7 @@ def test_damaged_files_are_refused_or_read_as_they_are(
     raw = path.read_bytes()
     tried = refusals = 0
     with Gallery.create(tmp_path / "other", CONTRACT) as other:
-        for _, bad in damaged(raw, count=8):
+        for _, bad in damaged(raw, count=1000 if SOAK else 8):
             path.write_bytes(bad)
             tried += 1
             refusals += refused(
@@ -129,3 +129,15 @@ def test_damaged_files_are_refused_or_read_as_they_are(
 
 def _ids(full: Gallery) -> list[str]:
     return [sample.source for name in ("ada", "😀", "end\0") for sample in full.samples(name)]
+
+
+@pytest.mark.parametrize("bad", [np.float64([[1, 2, 3]]), np.float32([[0, 0, 0]]), np.float32([[np.nan, 1, 1]])], ids=range(3))  # fmt: skip
+def test_embeddings_that_no_model_makes_are_refused(
+    full: Gallery, tmp_path: Path, bad: np.ndarray
+) -> None:
+    done = export_people(full, tmp_path / "out", ["ada"])
+    np.savez(done.embeddings, embeddings=bad, labels=np.array([0]))
+    with Gallery.create(tmp_path / "o", CONTRACT) as other:
+        with pytest.raises(InputError, match="cannot be read"):
+            import_people(other, done.embeddings)
+        assert len(other) == 0

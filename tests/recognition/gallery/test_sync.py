@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recognition.contract import Contract, Preprocessing
+from recognition.gallery import sync as module
+from recognition.gallery.answers import Faceless
 from recognition.gallery.interface import Gallery
 from recognition.gallery.sync import Item, carry_out, plan
 
@@ -89,6 +91,8 @@ def test_who_was_enrolled_by_hand_is_left_alone(gallery: Gallery) -> None:
     done, _ = sync(gallery, Item("ada", "1.jpg", "u"), remove=True)
     assert done.gone == ()
     assert {person.name for person in gallery.people()} == {"ada", "eve"}
+    assert gallery.discard("eve", [""]) == 0, "what is not known is nothing's digest"
+    assert len(gallery) == 2
 
 
 def test_a_picture_of_two_people_is_of_neither(gallery: Gallery) -> None:
@@ -125,6 +129,28 @@ def test_who_stops_it_keeps_the_people_who_are_done(gallery: Gallery) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         carry_out(gallery, plan([], items), embed)
-    assert held(gallery) == {("a", "a")}
+    assert held(gallery) == {("a", "a"), ("b", "b")}
     done, asked = sync(gallery, *items)
-    assert (done.unchanged, [one.name for one in asked]) == (1, ["b", "c"])
+    assert (done.unchanged, [one.name for one in asked]) == (2, ["c"])
+
+
+def test_who_is_killed_keeps_all_but_the_last_seconds(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PAUSE", 0.0)
+    seen = []
+
+    def embed(wanted):
+        for one in wanted:
+            seen.append(len(held(gallery)))
+            yield vector(one)
+
+    carry_out(gallery, plan([], [Item(name, f"{name}.jpg", name) for name in "abc"]), embed)
+    assert seen == [0, 1, 2]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"settings": 1}', '{"reasons": [1]}', "{"])
+def test_what_is_remembered_of_photographs_is_forgotten_where_it_is_damaged(text: str) -> None:
+    assert Faceless.from_json(text) == Faceless()
+    known = Faceless("1, faces from 0.95", {"ab": "no face"})
+    assert Faceless.from_json(known.to_json()) == known

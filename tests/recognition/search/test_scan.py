@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from recognition.embeddings import as_scores, unit_rows
 from recognition.errors import InputError
+from recognition.search import bounds as bounds_module
 from recognition.search import scan
+from recognition.search.bounds import block_bounds
 from recognition.search.quantised import quantise, slack
 from recognition.search.scan import Part, best_people
 
@@ -20,8 +22,8 @@ Floats = npt.NDArray[np.float64]
 def brute(vectors: Floats, people: list[int], probe: Floats, k: int) -> list[tuple[int, float]]:
     """Every score, one after the other; equal people by number, all that equal the k-th."""
     best: dict[int, float] = {}
-    for vector, person in zip(vectors, people, strict=True):
-        score = float(as_scores(np.array([unit_rows(vector[None])[0] @ probe]))[0])
+    scores = as_scores(np.array([row @ probe for row in unit_rows(vectors)])).tolist()
+    for score, person in zip(scores, people, strict=True):
         best[person] = max(best.get(person, -2.0), score)
     ranked = sorted(best.items(), key=lambda one: (-one[1], one[0]))
     last = ranked[k - 1][1] if len(ranked) > k else -2.0
@@ -81,12 +83,15 @@ def test_nobody_enrolled_and_nobody_asked_for() -> None:
     assert best_people(parts_of(np.ones((3, 2)), np.arange(3), []), np.empty((0, 2)), 3) == []
 
 
-@pytest.fixture(params=[False, True], ids=["floats", "eight bits"])
+KINDS = [bounds_module._Floats, bounds_module._EightBits, bounds_module._Halves]
+
+
+@pytest.fixture(params=KINDS, ids=["floats", "eight bits", "halves"])
 def bits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small blocks, and one product or the other whatever is quicker."""
-    monkeypatch.setattr(scan, "FEW", 1000)
-    monkeypatch.setattr(scan, "STEP", 64)
-    monkeypatch.setattr(scan, "_pays", lambda *_: request.param)
+    """Small steps, and one product or another whatever is quicker."""
+    monkeypatch.setattr(bounds_module, "STEP", 64)
+    monkeypatch.setattr(scan, "TOGETHER", 10)
+    monkeypatch.setattr(bounds_module, "_quickest", request.param)
 
 
 @pytest.mark.usefixtures("bits")
@@ -97,7 +102,7 @@ def test_no_row_of_a_block_scores_more_than_its_bound() -> None:
         vectors[:, 0] += 1
         (part,) = parts_of(vectors, np.arange(333), [])
         probes = unit_rows(random.standard_normal((40, 24)) * spread + np.eye(24)[0])
-        bounds = scan._bounds(part, probes)
+        bounds = block_bounds(part.rows, part.alive, probes, scan.BLOCK).T
         exact = unit_rows(part.rows.vectors) @ probes.T
         for block in range(len(bounds)):
             rows = exact[block * scan.BLOCK : (block + 1) * scan.BLOCK]
@@ -109,13 +114,43 @@ def test_a_product_that_is_wrong_or_missing_is_not_used(monkeypatch: pytest.Monk
     import torch
 
     (part,) = parts_of(np.random.default_rng(5).standard_normal((99, 32)), np.arange(99), [])
-    eight = scan._EightBits(part, unit_rows(np.ones((2, 32))))
+    eight, halves = (kind(part.rows, part.alive, unit_rows(np.ones((2, 32))), 32)
+                     for kind in KINDS[1:])  # fmt: skip
     assert eight.right()
-    whole = torch._int_mm
+    assert halves.right()
+    whole, rounded = torch._int_mm, torch.Tensor.__matmul__
     monkeypatch.setattr(torch, "_int_mm", lambda a, b: whole(a, b).clamp(-(2**15), 2**15 - 1))
     assert not eight.right(), "a sum that is cut off"
     monkeypatch.delattr(torch, "_int_mm")
     assert not eight.right()
+    monkeypatch.setattr(torch.Tensor, "__matmul__", lambda a, b: rounded(a, b) * 0.98)
+    assert not halves.right(), "a sum that is less exact than bfloat16"
+
+
+def test_the_quickest_that_is_right_is_chosen_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds_module, "SMALL", 0)
+    monkeypatch.setattr(bounds_module, "_chosen", {})
+    monkeypatch.setattr(bounds_module._Halves, "right", lambda self: False)
+    paces: list[type] = []
+
+    def pace(product: bounds_module._Product) -> float:
+        paces.append(type(product))
+        return float(type(product) is bounds_module._Floats)
+
+    monkeypatch.setattr(bounds_module, "_pace", pace)
+    vectors = np.random.default_rng(5).standard_normal((400, 32))
+    parts = parts_of(vectors, np.arange(400), [])
+    for _ in range(2):
+        found = best_people(parts, unit_rows(vectors[:3]), 1)
+        assert [hits[0].person for hits in found] == [0, 1, 2]
+    assert paces == KINDS[:2]
+    assert list(bounds_module._chosen.values()) == [bounds_module._EightBits]
+
+
+def test_the_pace_is_that_of_the_rows() -> None:
+    (part,) = parts_of(np.random.default_rng(5).standard_normal((999, 32)), np.arange(999), [])
+    for kind in KINDS:
+        assert bounds_module._pace(kind(part.rows, part.alive, unit_rows(np.eye(32)), 32)) > 0
 
 
 def test_a_code_and_its_rest_make_the_vector() -> None:
