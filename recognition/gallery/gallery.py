@@ -18,7 +18,7 @@ from recognition.gallery.cache import Cache, Cached
 from recognition.gallery.changes import as_json, now
 from recognition.gallery.lock import WriterLock
 from recognition.gallery.records import Sample
-from recognition.gallery.searched import Searched
+from recognition.gallery.searched import WHOLE, Searched
 from recognition.gallery.snapshot import Snapshot
 from recognition.gallery.store import FILE, Store
 from recognition.progress import Watch, unwatched
@@ -198,8 +198,10 @@ class Gallery:
                     people.setdefault(str(name), []).append(sample)
                 with self._store.changing() as changes:
                     changes.enroll((name, theirs, {}) for name, theirs in people.items())
-                self._flush()
-                advance(start + len(rows))
+                done = start + len(rows)
+                if done % WHOLE == 0 or done == len(given):  # larger parts are written less often
+                    self._flush()
+                advance(done)
 
     def identify(
         self,
