@@ -32,6 +32,7 @@ bench: $(VENV)/ready  ## time, memory and exactness beside the peers; about half
 	$(BIN)/python tests/benchmarks/all_pairs.py
 	$(BIN)/python tests/benchmarks/ijbc.py
 	$(BIN)/python tests/benchmarks/faces.py
+	$(BIN)/python tests/benchmarks/gallery.py
 
 soak: $(VENV)/ready  ## thirty times as many random examples, coverage of intervals in full, a kill at 100,000 pictures
 	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -n auto $(ARGS)

@@ -129,7 +129,7 @@ class Cache:
         try:
             entries = self._entries()
         except FileNotFoundError:
-            left = self.folder.is_dir() and any(self.folder.iterdir())
+            left = self.folder.is_dir() and any(one.is_dir() for one in self.folder.iterdir())
             return [], [f"{LIST} is missing"] if left else []
         except (OSError, ValueError, KeyError, TypeError) as error:
             return [], [f"{LIST}: {reason(error)}"]
@@ -154,14 +154,15 @@ class Cache:
             OSError: they could not be written; what was there is there still.
         """
         self.folder.mkdir(mode=0o700, exist_ok=True)
+        if not (self.folder / LIST).exists():  # so that who is stopped leaves a list all the same
+            self._list([])
         here = {part.name: part for part in kept}
         entries = [self._told[name] for name in here]
         try:
             groups = (group for group in fresh if any(part.living for part in group))
             entries.extend(self._written(group) for group in groups)
             entries.sort(key=lambda one: int(one["first"]))
-            content = json.dumps({"format": FORMAT, "parts": entries}).encode()
-            _replace(self.folder / LIST, _sum_of(content) + content)
+            self._list(entries)
         finally:
             with suppress(OSError):
                 self.clean()
@@ -202,6 +203,10 @@ class Cache:
         if told["format"] != FORMAT:
             raise ValueError(f"expected format {FORMAT}, got {str(told['format'])[:20]}")
         return list(told["parts"])
+
+    def _list(self, entries: Sequence[Entry]) -> None:
+        content = json.dumps({"format": FORMAT, "parts": entries}).encode()
+        _replace(self.folder / LIST, _sum_of(content) + content)
 
     def _written(self, group: Sequence[Cached]) -> Entry:
         name = uuid4().hex

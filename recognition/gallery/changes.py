@@ -143,6 +143,8 @@ def as_json(metadata: Mapping[str, Any]) -> str:
     Raises:
         InputError: it cannot be said in JSON.
     """
+    if not metadata:
+        return "{}"
     try:
         text = json.dumps(dict(metadata), allow_nan=False)
         text.encode()

@@ -40,7 +40,7 @@ from recognition.gallery.interface import Gallery
 from recognition.gallery.kind import Kinds
 from recognition.gallery.lock import WriterLock
 from recognition.gallery.records import Sample
-from recognition.gallery.searched import Searched
+from recognition.gallery.searched import WHOLE, Searched
 from recognition.gallery.snapshot import Snapshot
 from recognition.gallery.store import FILE, Store
 from recognition.progress import Watch, unwatched
@@ -295,8 +295,10 @@ class EmbeddedGallery(Gallery):
                     changes.enroll(
                         (name, theirs, said.get(name, {})) for name, theirs in people.items()
                     )
-                self._flush()
-                advance(start + len(rows))
+                done = start + len(rows)
+                if done % WHOLE == 0 or done == len(given):  # larger parts are written less often
+                    self._flush()
+                advance(done)
 
     def describe(self, name: str, metadata: Mapping[str, Any]) -> None:
         """Say something about somebody enrolled; it replaces what it names.
