@@ -9,6 +9,7 @@ import typer
 from recognition.cli.console import show_lines
 from recognition.cli.embedding import few
 from recognition.faces.detection import MARKS, Detected, Found
+from recognition.faces.scores import written_score
 from recognition.report.text import legible
 
 
@@ -45,7 +46,7 @@ def sentences(done: Detected) -> Iterator[str]:
     how = "cropped as well" if any(found.crop for found in doubtful) else "not cropped"
     yield from few(
         f"doubtful, below {done.min_score:g}, {how}",
-        [f"{found.photo}#{found.place}: {found.face.score:.3f}" for found in doubtful],
+        [f"{found.photo}#{found.place}: {written_score(found.face.score)}" for found in doubtful],
     )
     yield from few("without a certain face", [f"{n}: {why}" for n, why in done.faceless])
     yield from few("skipped", [f"{name}: {reason}" for name, reason in done.skipped])

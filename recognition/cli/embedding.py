@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from math import floor
 from typing import Any
 
 import typer
@@ -10,6 +9,7 @@ import typer
 from recognition.cli.console import show_lines
 from recognition.faces.embedding import Embedded
 from recognition.faces.files import LeftOut
+from recognition.faces.scores import written_score
 from recognition.report.text import legible
 
 SHOWN = 10
@@ -95,5 +95,4 @@ def _told(each: LeftOut) -> dict[str, Any]:
 
 
 def _named(each: LeftOut) -> str:
-    """Rounded down: what is below the threshold is not shown as being at it."""
-    return f"{each.photo}#{each.place}: {floor(100 * each.face.score) / 100:.2f}"
+    return f"{each.photo}#{each.place}: {written_score(each.face.score)}"

@@ -88,8 +88,9 @@ def described(done: Verification) -> dict[str, Any]:
 
 def sentences(done: Verification) -> Iterator[str]:
     """The same for people."""
-    yield f"score {done.score:.4f}, the cosine of both embeddings; higher is more alike"
-    yield from _about(done.threshold)
+    digits = _digits(done)
+    yield f"score {done.score:.{digits}f}, the cosine of both embeddings; higher is more alike"
+    yield from _about(done.threshold, digits)
     yield f"by {legible(str(done.contract))}"
     for side in (done.first, done.second):
         if side.others:
@@ -103,6 +104,13 @@ def sentences(done: Verification) -> Iterator[str]:
     yield _verdict(done)
 
 
+def _digits(done: Verification) -> int:
+    """Four, or as many as show on which side of the threshold the score is."""
+    other = done.score if done.threshold is None else done.threshold.value
+    told_apart = (n for n in range(4, 18) if f"{done.score:.{n}f}" != f"{other:.{n}f}")
+    return next(told_apart, 4)
+
+
 def _verdict(done: Verification) -> str:
     if done.threshold is None:
         return f"undecided: {NO_THRESHOLD}"
@@ -111,7 +119,7 @@ def _verdict(done: Verification) -> str:
     return "not the same person: the score is below the threshold"
 
 
-def _about(threshold: Threshold | None) -> Iterator[str]:
+def _about(threshold: Threshold | None, digits: int) -> Iterator[str]:
     if threshold is None:
         yield "threshold none"
         return
@@ -121,7 +129,7 @@ def _about(threshold: Threshold | None) -> Iterator[str]:
             f", on {threshold.comparisons:,} comparisons of different people among "
             f"{threshold.people:,}"
         )
-    yield f"threshold {threshold.value:.4f}, {threshold.source}{on}"
+    yield f"threshold {threshold.value:.{digits}f}, {threshold.source}{on}"
     if threshold.fmr is not None:
         interval = ""
         if threshold.interval is not None:

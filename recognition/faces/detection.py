@@ -20,6 +20,7 @@ from recognition.faces.mtcnn import Mtcnn
 from recognition.faces.names import file_stem, safe_cell
 from recognition.faces.photos import UnusableError, find_photos, load_photo
 from recognition.faces.pipeline import CERTAIN, Outcome, embed_photos
+from recognition.faces.scores import written_score
 from recognition.faces.skips import write_skips
 from recognition.progress import Watch, unwatched
 from recognition.report.run_folder import check_free, run_folder
@@ -217,7 +218,7 @@ def _row(found: Found) -> list[str]:
     return [
         safe_cell(found.photo),
         str(found.place),
-        f"{face.score:.6f}",
+        written_score(face.score, 6),
         "yes" if found.certain else "no",
         *(f"{value:.2f}" for value in (*face.box, *face.landmarks.ravel())),
         found.crop,

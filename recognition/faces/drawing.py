@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from recognition.faces.face import Face, Floats, Pixels
+from recognition.faces.scores import written_score
 from recognition.report.text import shortened
 
 Colour = tuple[int, int, int]
@@ -62,7 +63,7 @@ class _Pen(NamedTuple):
         for x, y in np.clip(np.nan_to_num(face.landmarks * scale), -1e4, 1e4):
             around = (x - radius, y - radius, x + radius, y + radius)
             self.draw.ellipse(around, fill=POINT_COLOUR, outline=BLACK)
-        self._label(f"#{number} {_score(face.score)}{'' if certain else '?'}", box, colour)
+        self._label(f"#{number} {written_score(face.score)}{'' if certain else '?'}", box, colour)
 
     def _label(self, text: str, box: Floats, colour: Colour) -> None:
         """Above the box, or within it where it begins at the top of the picture."""
@@ -75,11 +76,6 @@ class _Pen(NamedTuple):
         y = float(box[1]) - high if box[1] >= high else max(0.0, float(box[1]))
         self.draw.rectangle((x, y, x + wide, y + high), fill=colour)
         self.draw.text((x + room / 2 - left, y + room / 2 - top), text, fill=BLACK, font=font)
-
-
-def _score(score: float) -> str:
-    """Two digits, rounded down: what is not certain is not shown as 1.00."""
-    return f"{int(score * 100) / 100:.2f}"
 
 
 def _sides(box: Floats, dash: int) -> Iterator[tuple[Floats, Floats]]:

@@ -69,13 +69,6 @@ def test_a_box_may_be_anywhere(box):
     assert draw_faces(photo[:1, :1], [face], 0.95).size == (1, 1)
 
 
-def test_a_score_is_never_rounded_up_to_certainty():
-    from recognition.faces.drawing import _score
-
-    assert _score(0.9999) == "0.99"
-    assert _score(1.0) == "1.00"
-
-
 def test_a_photograph_without_faces_is_as_it_was():
     photo = drawn()
     np.testing.assert_array_equal(np.asarray(draw_faces(photo, [], 0.95)), photo)
