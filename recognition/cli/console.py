@@ -1,5 +1,6 @@
 """What a person at a terminal sees: bars, tables, and one sentence when something is wrong."""
 
+import os
 import shlex
 import signal
 import sys
@@ -20,7 +21,7 @@ from recognition.progress import Advance
 from recognition.report.table import Table
 from recognition.report.text import legible
 
-BAD_INPUT, INTERRUPTED = 2, 130
+BAD_INPUT, INTERRUPTED, CLOSED = 2, 130, 141  # 141: as shells say it of a closed pipe
 SOON = 1.0  # seconds: what is over by then needs no bar
 MOST_COLUMNS = 100  # longer lines are hard to read
 
@@ -34,8 +35,9 @@ def spoken_errors() -> Iterator[None]:
         except InputError as error:
             typer.echo(f"recognition: {error}", err=True)
             raise typer.Exit(BAD_INPUT) from None
-        except BrokenPipeError:  # who reads has seen enough
-            raise
+        except BrokenPipeError:  # who reads has seen enough; 1 would be a verdict of verify
+            _forget_output()
+            raise typer.Exit(CLOSED) from None
         except OSError as error:
             where = f"{legible(str(error.filename))}: " if error.filename else ""
             typer.echo(
@@ -47,6 +49,13 @@ def spoken_errors() -> Iterator[None]:
         except KeyboardInterrupt:
             typer.echo("\nrecognition: stopped; nothing was written", err=True)
             raise typer.Exit(INTERRUPTED) from None
+
+
+def _forget_output() -> None:
+    """Let what is left in the buffers go nowhere: Python would complain of it at the end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """What a person sees while it works."""
 
 import io
+import subprocess
 import sys
 import threading
 import time
@@ -34,6 +35,22 @@ def test_a_stage_that_tells_nothing_is_shown_once_it_takes_long(
         advance(1)
     assert "1/1" in terminal.getvalue()
     assert terminal.getvalue().endswith("\n")
+
+
+def test_an_output_that_is_closed_is_no_verdict() -> None:
+    """`recognition verify ... | head -1` ended with 1, which says that people differ."""
+    code = "from recognition.cli import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "weights", "list"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()  # before it has begun to write
+    said = process.stderr.read()
+    process.stderr.close()
+    assert (process.wait(), said) == (141, b"")
 
 
 @pytest.mark.parametrize("error", [None, KeyboardInterrupt])
