@@ -10,7 +10,7 @@ from recognition.cli.console import show_lines
 from recognition.cli.embedding import few
 from recognition.faces.detection import MARKS, Detected, Found
 from recognition.faces.scores import written_score
-from recognition.report.text import legible
+from recognition.report.text import legible, several
 
 
 def show(done: Detected, *, as_json: bool) -> None:
@@ -41,7 +41,10 @@ def sentences(done: Detected) -> Iterator[str]:
     """The summary for people."""
     certain = sum(found.certain for found in done.faces)
     cut = sum(bool(found.crop) for found in done.faces)
-    yield f"{done.photographs:,} photographs, {certain:,} faces, {cut:,} crops"
+    yield ", ".join(
+        several(count, of)
+        for count, of in ((done.photographs, "photograph"), (certain, "face"), (cut, "crop"))
+    )
     doubtful = [found for found in done.faces if not found.certain]
     how = "cropped as well" if any(found.crop for found in doubtful) else "not cropped"
     yield from few(
@@ -51,7 +54,7 @@ def sentences(done: Detected) -> Iterator[str]:
     yield from few("without a certain face", [f"{n}: {why}" for n, why in done.faceless])
     yield from few("skipped", [f"{name}: {reason}" for name, reason in done.skipped])
     if done.passed_over:
-        yield f"passed over {done.passed_over:,} files, hidden or not named as pictures are"
+        yield f"passed over {several(done.passed_over, 'file')}, hidden or not named as pictures are"
     yield f"Written to {legible(str(done.folder))}"
 
 

@@ -1,7 +1,7 @@
 """What `recognition embed` tells of a run."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import typer
@@ -10,9 +10,10 @@ from recognition.cli.console import show_lines
 from recognition.faces.embedding import Embedded
 from recognition.faces.files import LeftOut
 from recognition.faces.scores import written_score
-from recognition.report.text import legible
+from recognition.report.text import legible, several
 
 SHOWN = 10
+PEOPLE = 5
 
 
 def show(done: Embedded, *, as_json: bool) -> None:
@@ -52,14 +53,15 @@ def described(done: Embedded) -> dict[str, Any]:
 def sentences(done: Embedded) -> Iterator[str]:
     """The summary for people."""
     faces = done.faces
+    before = f": {done.fresh:,} photographs now, {done.reused:,} unchanged since the last time"
     yield (
-        f"{len(faces.photographs):,} photographs, {done.count:,} faces embedded: {done.fresh:,} "
-        f"photographs now, {done.reused:,} unchanged since the last time"
+        f"{several(len(faces.photographs), 'photograph')}, {several(done.count, 'face')} embedded"
+        f"{before if done.reused else ''}"
     )
     yield f"by {legible(str(faces.contract))}"
     if faces.labels is not None:
         lost = faces.ids[faces.places < 0].tolist()
-        yield f"{len(set(faces.labels.tolist())):,} people"
+        yield _people(faces.labels.tolist())
         yield from few("without a certain face, failures in an evaluation", lost)
     yield from few(
         f"doubtful, below {faces.settings.min_score:g}, not embedded (--min-score 0 takes all)",
@@ -76,8 +78,18 @@ def sentences(done: Embedded) -> Iterator[str]:
     yield from few("no longer there, removed", done.removed)
     yield from few("skipped", [f"{name}: {reason}" for name, reason in done.skipped])
     if done.passed_over:
-        yield f"passed over {done.passed_over:,} files, hidden or not named as pictures are"
-    yield f"Written to {legible(str(done.path))}, what was skipped to {legible(str(done.skips))}"
+        yield f"passed over {several(done.passed_over, 'file')}, hidden or not named as pictures are"
+    skips = f", what was skipped to {legible(str(done.skips))}" if done.skipped else ""
+    yield f"Written to {legible(str(done.path))}{skips}"
+
+
+def _people(labels: Sequence[str]) -> str:
+    """How many, and the first: a folder that is no person is seen here."""
+    names = list(dict.fromkeys(labels))
+    first = ", ".join(legible(name) for name in names[:PEOPLE])
+    more = f" and {len(names) - PEOPLE:,} more" if len(names) > PEOPLE else ""
+    who = "1 person" if len(names) == 1 else f"{len(names):,} people"
+    return f"{who}: {first}{more}"
 
 
 def few(what: str, names: Iterable[str]) -> Iterator[str]:

@@ -208,6 +208,7 @@ NO_PHOTOGRAPHS = {
     "html": (b"<!DOCTYPE html><html>", "a web page; download the picture itself"),
     "photoshop": (b"8BPS\0\1" + bytes(40), "a Photoshop file"),
     "fits": (b"SIMPLE  =                    T" + b" " * 80, "a FITS file"),
+    "npz": (b"PK\3\4" + bytes(26) + b"embeddings.npy" + bytes(40), "arrays of NumPy (.npz); give"),
     "zip": (b"PK\3\4" + bytes(40), "a zip archive; unpack it first"),
     "gzip": (b"\x1f\x8b\x08" + bytes(40), "packed with gzip"),
     "video": (b"\0\0\0\x18ftypisom" + bytes(40), "a video; save the frame"),
