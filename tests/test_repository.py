@@ -8,11 +8,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import margin_losses
 import recognition
+import recognition.faces
 from margin_losses import MARGINS
 from margin_losses.registry import table
 from recognition.cli import app
@@ -23,7 +25,7 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 SOURCES = sorted([*ROOT.glob("margin_losses/**/*.py"), *ROOT.glob("recognition/**/*.py")])
 PACKAGES = ["margin_losses", "margin_losses.article", "recognition", "recognition.metrics"]
-PACKAGES += ["recognition.metrics.separability", "recognition.search"]
+PACKAGES += ["recognition.metrics.separability", "recognition.search", "recognition.faces"]
 
 
 @pytest.mark.parametrize("name", PACKAGES)
@@ -36,12 +38,13 @@ def test_every_public_name_exists_and_is_documented(name: str) -> None:
             assert inspect.getdoc(value), public
 
 
-def test_lazy_names_are_all_listed() -> None:
-    assert recognition.__all__ == sorted(recognition._HOME)
-    assert set(recognition.__all__) <= set(dir(recognition))
-    assert not {"TYPE_CHECKING", "import_module"} & set(dir(recognition))
-    with pytest.raises(AttributeError, match="no attribute 'face'"):
-        recognition.face  # noqa: B018
+@pytest.mark.parametrize("package", [recognition, recognition.faces])
+def test_lazy_names_are_all_listed(package: ModuleType) -> None:
+    assert package.__all__ == sorted(package._HOME)
+    assert set(package.__all__) <= set(dir(package))
+    assert not {"TYPE_CHECKING", "import_module"} & set(dir(package))
+    with pytest.raises(AttributeError, match="no attribute 'face_'"):
+        package.face_  # noqa: B018
 
 
 @pytest.mark.parametrize(
@@ -49,6 +52,7 @@ def test_lazy_names_are_all_listed() -> None:
     [
         ("import recognition", {"torch", "faiss", "sklearn", "scipy", "matplotlib"}),
         ("import margin_losses", {"recognition", "faiss", "sklearn", "scipy", "matplotlib"}),
+        ("from recognition.faces import find_photos", {"torch", "faiss", "sklearn", "matplotlib"}),
         ("import recognition.cli.app", {"torch", "faiss", "sklearn", "matplotlib", "numpy"}),
         ("from recognition import evaluate_strangers", {"torch", "faiss", "sklearn"}),
     ],
