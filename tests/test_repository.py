@@ -9,8 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+import numpy as np
 import pytest
+from onnx_files import save_network
+from PIL import Image
 
 import margin_losses
 import recognition
@@ -19,6 +23,7 @@ from margin_losses import MARGINS
 from margin_losses.registry import table
 from recognition.cli import app
 from recognition.cli.compare import compare
+from recognition.datasets.drawn import draw_faces
 from recognition.training.choices import DEFAULT_HEADS, FOUND, TRIALS
 
 ROOT = Path(__file__).parents[1]
@@ -122,9 +127,35 @@ def test_the_readme_names_every_verb_and_every_make_target() -> None:
         assert f"`make {target}`" in README
 
 
+@pytest.fixture
+def somebodys_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the README's examples take for granted: two photographs and a network."""
+    monkeypatch.chdir(tmp_path)
+    for name, drawn in zip(("a.jpg", "b.jpg"), draw_faces(2, 1, size=128).images, strict=True):
+        photo = np.pad(drawn, [(40, 40), (40, 40), (0, 0)], constant_values=128)
+        Image.fromarray(photo).save(name, quality=95)
+    weights = np.random.default_rng(0).normal(size=(3 * 112 * 112, 8)).astype(np.float32)
+    save_network(tmp_path / "face.onnx", weights, side=112)
+
+
 @pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", README, re.DOTALL))
-def test_the_readmes_examples_run(code: str) -> None:
+def test_the_readmes_examples_run(code: str, request: pytest.FixtureRequest) -> None:
+    if "face.onnx" in code:
+        request.getfixturevalue("somebodys_folder")
     exec(compile(code, "README.md", "exec"), {})
+
+
+@pytest.mark.usefixtures("somebodys_folder")
+def test_the_readmes_two_photographs_are_compared(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = (
+        each for each in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "a.jpg" in each
+    )
+    told: dict[str, Any] = {}
+    exec(compile(code, "README.md", "exec"), told)
+    assert told["one"].shape == (8,)
+    assert re.fullmatch(
+        r"cosine -?[01]\.\d\d, found with probability [01]\.\d\d\n", capsys.readouterr().out
+    )
 
 
 def test_the_help_names_every_head() -> None:
