@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from textwrap import fill
 from typing import Any
 
@@ -23,6 +24,7 @@ from recognition.report.text import legible
 
 BAD_INPUT, INTERRUPTED, CLOSED = 2, 130, 141  # 141: as shells say it of a closed pipe
 SOON = 1.0  # seconds: what is over by then needs no bar
+_KEPT = "\ufdd0"  # a space where no line may be cut; no character, so no name has it
 MOST_COLUMNS = 100  # longer lines are hard to read
 
 
@@ -149,17 +151,29 @@ def show_tables(tables: Sequence[Table]) -> None:
             typer.echo()
 
 
-def show_lines(lines: Iterable[str], *, indent: int = 0) -> None:
-    """Print sentences, cut between words where a line is full, and going on further right."""
+def whole(name: Path | str) -> str:
+    """A name or a path, legible, that `show_lines` never cuts: a piece of it is of no use."""
+    return legible(str(name)).replace(" ", _KEPT)
+
+
+def show_lines(lines: Iterable[str], *, indent: int = 0, hang: int = 0) -> None:
+    """Print sentences, cut between words where a line is full, and going on further right.
+
+    Args:
+        lines: one each; one that begins with spaces is of a list, and goes on below its words.
+        indent: spaces before each, twice as many where it goes on.
+        hang: spaces where a line goes on, at least.
+    """
     width = min(Console().width, MOST_COLUMNS)
     for line in lines:
-        typer.echo(
-            fill(
-                line,
-                width,
-                initial_indent=" " * indent,
-                subsequent_indent=" " * 2 * indent,
-                break_on_hyphens=False,
-                break_long_words=False,
-            )
+        listed = len(line) - len(line.lstrip(" "))
+        further = max(2 * indent, hang, listed + 2 if listed else 0)
+        cut = fill(
+            line,
+            width,
+            initial_indent=" " * indent,
+            subsequent_indent=" " * further,
+            break_on_hyphens=False,
+            break_long_words=False,
         )
+        typer.echo(cut.replace(_KEPT, " "))

@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from recognition.cli.console import show_lines
+from recognition.cli.console import show_lines, whole
 from recognition.cli.embedding import few
 from recognition.faces.detection import MARKS, Detected, Found
 from recognition.faces.scores import written_score
@@ -49,13 +49,16 @@ def sentences(done: Detected) -> Iterator[str]:
     how = "cropped as well" if any(found.crop for found in doubtful) else "not cropped"
     yield from few(
         f"doubtful, below {done.min_score:g}, {how}",
-        [f"{found.photo}#{found.place}: {written_score(found.face.score)}" for found in doubtful],
+        [
+            f"{whole(found.photo)}#{found.place}: {written_score(found.face.score)}"
+            for found in doubtful
+        ],
     )
-    yield from few("without a certain face", [f"{n}: {why}" for n, why in done.faceless])
-    yield from few("skipped", [f"{name}: {reason}" for name, reason in done.skipped])
+    yield from few("without a certain face", [f"{whole(n)}: {why}" for n, why in done.faceless])
+    yield from few("skipped", [f"{whole(name)}: {reason}" for name, reason in done.skipped])
     if done.passed_over:
         yield f"passed over {several(done.passed_over, 'file')}, hidden or not named as pictures are"
-    yield f"Written to {legible(str(done.folder))}"
+    yield f"Written to {whole(done.folder)}"
 
 
 def _face(found: Found) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from recognition.cli.console import show_lines
+from recognition.cli.console import show_lines, whole
 from recognition.faces.embedding import Embedded
 from recognition.faces.files import LeftOut
 from recognition.faces.scores import written_score
@@ -62,7 +62,7 @@ def sentences(done: Embedded) -> Iterator[str]:
     if faces.labels is not None:
         lost = faces.ids[faces.places < 0].tolist()
         yield _people(faces.labels.tolist())
-        yield from few("without a certain face, failures in an evaluation", lost)
+        yield from few("without a certain face, failures in an evaluation", map(whole, lost))
     yield from few(
         f"doubtful, below {faces.settings.min_score:g}, not embedded (--min-score 0 takes all)",
         [_named(each) for each in faces.doubtful],
@@ -75,12 +75,12 @@ def sentences(done: Embedded) -> Iterator[str]:
         "not the largest face of their photograph, left out",
         [_named(each) for each in faces.others],
     )
-    yield from few("no longer there, removed", done.removed)
-    yield from few("skipped", [f"{name}: {reason}" for name, reason in done.skipped])
+    yield from few("no longer there, removed", map(whole, done.removed))
+    yield from few("skipped", [f"{whole(name)}: {reason}" for name, reason in done.skipped])
     if done.passed_over:
         yield f"passed over {several(done.passed_over, 'file')}, hidden or not named as pictures are"
-    skips = f", what was skipped to {legible(str(done.skips))}" if done.skipped else ""
-    yield f"Written to {legible(str(done.path))}{skips}"
+    skips = f", what was skipped to {whole(done.skips)}" if done.skipped else ""
+    yield f"Written to {whole(done.path)}{skips}"
 
 
 def _people(labels: Sequence[str]) -> str:
@@ -107,4 +107,4 @@ def _told(each: LeftOut) -> dict[str, Any]:
 
 
 def _named(each: LeftOut) -> str:
-    return f"{each.photo}#{each.place}: {written_score(each.face.score)}"
+    return f"{whole(each.photo)}#{each.place}: {written_score(each.face.score)}"

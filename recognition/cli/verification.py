@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import typer
 
-from recognition.cli.console import show_lines
+from recognition.cli.console import show_lines, whole
 from recognition.errors import InputError
 from recognition.faces.embedder import Embedder
 from recognition.faces.models import load_embedder
@@ -94,7 +94,7 @@ def sentences(done: Verification) -> Iterator[str]:
     yield f"by {legible(str(done.contract))}"
     for side in (done.first, done.second):
         if side.others:
-            name, more = legible(str(side.path)), side.others
+            name, more = whole(side.path), side.others
             yield (
                 f"{name}: the largest of {more + 1} certain faces was compared; for another one, "
                 "cut the photograph so that it is the largest"

@@ -53,6 +53,29 @@ def test_an_output_that_is_closed_is_no_verdict() -> None:
     assert (process.wait(), said) == (141, b"")
 
 
+def test_no_line_is_cut_within_a_path(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    path = "my photographs of the sea/day one.npz"
+    console.show_lines([f"Written to {console.whole(path)}, and that is all there is to be said"])
+    said = capsys.readouterr().out
+    assert path + "," in said.splitlines()
+    assert console.whole("a\nb") == "a\\x0ab"
+
+
+def test_a_line_of_a_list_goes_on_below_its_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    console.show_lines(["  a.jpg: text; give a photograph"])
+    console.show_lines(["BROKEN  torch: it is not here at all"], hang=8)
+    first, second, third, *rest = capsys.readouterr().out.splitlines()
+    assert (first, second) == ("  a.jpg: text; give", "    a photograph")
+    assert third.startswith("BROKEN  ")
+    assert all(line.startswith(" " * 8) for line in rest)
+
+
 @pytest.mark.parametrize("error", [None, KeyboardInterrupt])
 def test_a_short_stage_is_not_shown_and_leaves_no_timer(
     error: type[BaseException] | None, monkeypatch: pytest.MonkeyPatch

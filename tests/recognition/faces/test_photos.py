@@ -474,6 +474,8 @@ def test_bytes_that_are_no_utf8_are_spelled_out(tmp_path):
 
 
 def test_a_path_where_nothing_is_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"a\*\.jpg, got No such file.*; no file has such a name"):
+        find_photos(tmp_path / "a*.jpg")
     with pytest.raises(InputError, match=r"nope, got No such file.*check the path"):
         find_photos([tmp_path, tmp_path / "nope"])
     with pytest.raises(InputError, match="name a folder"):
