@@ -55,9 +55,7 @@ def block_bounds(
     return found
 
 
-def _wished(
-    rows: Quantised, alive: Alive, probes: Floats, block: int, numbers: str
-) -> "_Product":
+def _wished(rows: Quantised, alive: Alive, probes: Floats, block: int, numbers: str) -> "_Product":
     if numbers == "float32":
         return _Floats(rows, alive, probes, block)
     eight = _EightBits(rows, alive, probes, block) if numbers == "int8" and len(rows) else None
