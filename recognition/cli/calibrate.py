@@ -39,6 +39,15 @@ def calibrate(
             "however many are enrolled.",
         ),
     ] = None,
+    score: Annotated[
+        str,
+        typer.Option(
+            metavar="best|template",
+            rich_help_panel=RATES,
+            help="Score a person by the picture most alike, or by the mean of the pictures; the "
+            "threshold, and `identify` with it, is for that.",
+        ),
+    ] = "best",
     try_only: Annotated[
         bool,
         typer.Option(
@@ -64,4 +73,13 @@ def calibrate(
 
         if fpir is None and fmr is None:
             fpir = 0.01
-        run_calibrate(where, probes, fpir=fpir, fmr=fmr, trust=trust, as_json=as_json, dry=try_only)
+        run_calibrate(
+            where,
+            probes,
+            fpir=fpir,
+            fmr=fmr,
+            score=score,
+            trust=trust,
+            as_json=as_json,
+            dry=try_only,
+        )

@@ -10,11 +10,13 @@ from typing import Any
 
 import typer
 
-from recognition.cli.console import show_lines
+from recognition.cli.console import bar, show_lines
 from recognition.errors import InputError
 from recognition.gallery.answers import Person, Receipt, Stats, Threshold
+from recognition.gallery.copying import export_gallery
 from recognition.gallery.interface import Gallery
 from recognition.gallery.labelled import described
+from recognition.gallery.milvus_address import is_milvus
 from recognition.gallery.portable import export_people, import_people
 from recognition.report.text import in_csv, legible
 
@@ -86,16 +88,38 @@ def run_erase(where: str, name: str, *, yes: bool, as_json: bool) -> None:
         show_lines(_receipt(receipt))
 
 
-def run_export(where: str, out: Path, names: Sequence[str], *, as_json: bool) -> None:
-    """Write people into two files."""
+def run_export(where: str, out: str, names: Sequence[str], *, as_json: bool) -> None:
+    """Write people into two files, or copy everybody to Milvus.
+
+    Raises:
+        InputError: files that are there, nobody of such a name, or some people only for Milvus.
+    """
+    if is_milvus(out):
+        if names:
+            raise InputError(
+                "expected everybody to be copied to Milvus, got --person; leave it out, or export "
+                "into files and import those"
+            )
+        _copy(where, out, as_json=as_json)
+        return
     with Gallery.open(where) as gallery:
-        done = export_people(gallery, out, names)
+        done = export_people(gallery, Path(out), names)
     if as_json:
         files = [str(done.embeddings), str(done.listing)]
         show_json({"format": 1, "people": done.people, "samples": done.samples, "files": files})
         return
     show_lines([f"{done.people:,} people with {done.samples:,} pictures"])
     typer.echo(f"Written to {legible(str(done.embeddings))} and {legible(str(done.listing))}")
+
+
+def _copy(where: str, out: str, *, as_json: bool) -> None:
+    with Gallery.open(where) as gallery:
+        done = export_gallery(gallery, out, watch=bar)
+    if as_json:
+        show_json({"format": 1, **done._asdict()})
+        return
+    present = f"; {done.present:,} people were there already" if done.present else ""
+    show_lines([f"{done.people:,} people with {done.samples:,} pictures copied{present}"])
 
 
 def run_import(where: str, file: Path, *, as_json: bool) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib import metadata as packages
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from recognition.datasets.folder import natural
 from recognition.datasets.pictures import Skipped
 from recognition.errors import InputError
 from recognition.gallery.answers import Faceless
+from recognition.gallery.ingest import Ingested, enroll_files
 from recognition.gallery.interface import Gallery
 from recognition.gallery.labelled import (
     contract_of,
@@ -114,6 +115,30 @@ def _faces(
         [faces.photos[at] for at in chosen],
         [faces.digests[at] for at in chosen],
     )
+
+
+def run_ingest(where: str, files: Sequence[Path], *, trust: bool, as_json: bool) -> None:
+    """Enrol every row of files.
+
+    Raises:
+        InputError: a file that cannot be used; nobody is enrolled then.
+    """
+    with Gallery.open(where) as gallery:
+        done = enroll_files(gallery, files, trusted=trust, watch=bar)
+        if as_json:
+            show_json({"format": 1, **asdict(done)})
+        else:
+            show_lines(_ingested(done))
+        warn(gallery.stats().outgrown)
+
+
+def _ingested(done: Ingested) -> Iterator[str]:
+    yield f"{done.enrolled:,} pictures enrolled, {done.known:,} were there already"
+    if done.failed:
+        yield from few(
+            f"{done.failed:,} without an embedding, left out",
+            [f"{legible(one.id)}: {one.reason}" for one in done.failures],
+        )
 
 
 def run_sync(where: str, path: Path, source: Source, *, delete: bool, as_json: bool) -> None:

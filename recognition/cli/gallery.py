@@ -22,7 +22,7 @@ Where = Annotated[
     typer.Argument(
         metavar="GALLERY",
         rich_help_panel=GALLERY,
-        help="The gallery's folder, such as people.gallery.",
+        help="The gallery's folder, such as people.gallery; or milvus://host:port/name.",
     ),
 ]
 Name = Annotated[
@@ -103,7 +103,7 @@ def enroll(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            metavar="PATH...",
+            metavar="PATH",
             rich_help_panel=PEOPLE,
             help="Photographs of the person, of which the largest certain face is taken, or .npz "
             "files, of which all embeddings are.",
@@ -182,6 +182,43 @@ def sync(
         try:
             options = Source(model, device, min_score, trust)
             run_sync(where, source, options, delete=delete, as_json=as_json)
+        except KeyboardInterrupt:
+            typer.echo(
+                "\nrecognition: stopped; what was enrolled is kept, and the same command goes on",
+                err=True,
+            )
+            raise typer.Exit(INTERRUPTED) from None
+
+
+@gallery.command(cls=Grouped, short_help="Add everybody in files of embeddings, however large.")
+def ingest(
+    where: Where,
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE",
+            rich_help_panel=PEOPLE,
+            help="Embeddings with the person on each (labels) and perhaps ids: .npz, .parquet and "
+            "others that `recognition evaluate` reads.",
+        ),
+    ],
+    trust: Trust = False,
+    as_json: Json = False,
+) -> None:
+    """Add every row of files of embeddings, some thousands at a time, whatever their size.
+
+    All files are checked before anybody is enrolled. What is enrolled already is passed over, so
+    that after Ctrl-C the same command goes on where it was.
+
+    \b
+    recognition gallery ingest people.gallery faces.npz
+    recognition gallery ingest people.gallery part1.parquet part2.parquet
+    """  # noqa: D301
+    with spoken_errors():
+        from recognition.cli.enrolling import run_ingest
+
+        try:
+            run_ingest(where, files, trust=trust, as_json=as_json)
         except KeyboardInterrupt:
             typer.echo(
                 "\nrecognition: stopped; what was enrolled is kept, and the same command goes on",
@@ -275,11 +312,12 @@ def erase(
 def export(
     where: Where,
     out: Annotated[
-        Path,
+        str,
         typer.Argument(
             metavar="OUT",
             rich_help_panel=OUTPUT,
-            help="OUT.npz gets the embeddings, OUT.json everything else. Neither may be there.",
+            help="OUT.npz gets the embeddings, OUT.json everything else; neither may be there. Or "
+            "milvus://host:port/name: a gallery on Milvus, made where there is none.",
         ),
     ],
     person: Annotated[
@@ -295,8 +333,11 @@ def export(
 ) -> None:
     """Write all that is kept of people into two files: theirs to have, and for another gallery.
 
+    To Milvus everybody is copied, with the threshold; the same command again goes on where it was.
+
     \b
     recognition gallery export people.gallery everybody
+    recognition gallery export people.gallery milvus://localhost:19530/people
     recognition gallery export people.gallery ada --person ada
     """  # noqa: D301
     with spoken_errors():
@@ -336,10 +377,10 @@ def check(where: Where, as_json: Json = False) -> None:
 
     The exit code is 1 if something is wrong, and each thing has a line. Nothing is changed.
 
-    
+    \b
     recognition gallery check people.gallery
     recognition gallery check people.gallery --json
-    """
+    """  # noqa: D301
     with spoken_errors():
         from recognition.cli.repairing import run_check
 
@@ -371,10 +412,10 @@ def repair(
 
     The damaged gallery is left as it is.
 
-    
+    \b
     recognition gallery repair people.gallery saved.gallery
     recognition gallery repair people.gallery saved.gallery --json
-    """
+    """  # noqa: D301
     with spoken_errors():
         from recognition.cli.repairing import run_repair
 

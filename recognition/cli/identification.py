@@ -14,7 +14,7 @@ from recognition.cli.enrolled import about_threshold, show_json, warn, write_csv
 from recognition.cli.gallery_source import Source
 from recognition.datasets.pictures import Skipped
 from recognition.errors import InputError
-from recognition.gallery.answers import Answer, OutgrownWarning
+from recognition.gallery.answers import Answer, OutgrownWarning, known_score
 from recognition.gallery.calibration import calibrate
 from recognition.gallery.interface import Gallery
 from recognition.gallery.labelled import read_labelled, require_comparable
@@ -31,6 +31,7 @@ def run_calibrate(
     *,
     fpir: float | None,
     fmr: float | None,
+    score: str,
     trust: bool,
     as_json: bool,
     dry: bool,
@@ -50,6 +51,7 @@ def run_calibrate(
             failures=[failure.label for failure in found.file.failures],
             fpir=fpir,
             fmr=fmr,
+            score=known_score(score),
             watch=bar,
         )
         if not dry:

@@ -14,7 +14,7 @@ def identify(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            metavar="PATH...",
+            metavar="PATH",
             rich_help_panel="Gallery",
             help="Photographs, folders of them, and .npz files of `recognition embed`.",
         ),

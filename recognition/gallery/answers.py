@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self, cast, get_args
 
 from recognition.contract import Contract
 from recognition.errors import InputError
@@ -137,16 +137,27 @@ instead of 0.01; calibrate it again with recognition calibrate
             ) from error
 
 
+def known_score(name: str) -> PersonScore:
+    """The score of this name.
+
+    Raises:
+        InputError: there is none.
+    """
+    for score in get_args(PersonScore):
+        if score == name:
+            return cast(PersonScore, score)
+    raise InputError(
+        f"score: expected {' or '.join(get_args(PersonScore))}, got {name!r}; best is usual"
+    )
+
+
 def require_score(threshold: Threshold | None, score: PersonScore) -> None:
     """Refuse to decide on scores that a threshold was not set for.
 
     Raises:
         InputError: another score than the threshold's, or none that there is.
     """
-    if score not in get_args(PersonScore):
-        raise InputError(
-            f"score: expected {' or '.join(get_args(PersonScore))}, got {score!r}; best is usual"
-        )
+    known_score(score)
     if threshold is not None and threshold.score != score:
         raise InputError(
             f"expected {threshold.score} scores, for which the threshold {threshold} was set, got "

@@ -27,7 +27,7 @@ import numpy.typing as npt
 from recognition.contract import Contract
 from recognition.embeddings import names_of
 from recognition.errors import InputError
-from recognition.gallery.answers import Rule, Threshold
+from recognition.gallery.answers import PersonScore, Rule, Threshold
 from recognition.gallery.changes import now
 from recognition.gallery.interface import Gallery
 from recognition.gallery.searches import (
@@ -56,6 +56,7 @@ def calibrate(
     *,
     fpir: float | None = None,
     fmr: float | None = None,
+    score: PersonScore = "best",
     failures: npt.ArrayLike = (),
     contract: Contract | None = None,
     watch: Watch = unwatched,
@@ -72,6 +73,7 @@ def calibrate(
         labels: (N,) the person on each.
         fpir: the share of searches of strangers that may give a name; or
         fmr: the share of comparisons of a stranger with a person enrolled that may match.
+        score: a person's score, by the sample most alike or by the template.
         failures: the person on each picture that could not be embedded: a stranger gets no name
             by it, and somebody enrolled is missed. For FPIR and FNIR.
         contract: of the probes, checked against the gallery's where it is given.
@@ -107,7 +109,7 @@ def calibrate(
     strangers = [name for name in names if name not in enrolled]
     missing = [name for name in lost if name not in enrolled]
     with watch("searching", len(rows)) as advance:
-        search = Search(gallery, contract, advance)
+        search = Search(gallery, contract, advance, score)
         if rule == "fpir":
             people = _measurable(rule, target, enrolled, [*strangers, *missing], 1, strangers)
             measured = by_search(search, rows[strange], strangers, missing, target)
@@ -130,6 +132,7 @@ def calibrate(
         note=_note(rule, target, trials, people, misses.same),
         reached=float(measured.errors.sum() / trials),
         trials=trials,
+        score=score,
     )
     return found if not misses.tried.any() else _with(found, misses)
 

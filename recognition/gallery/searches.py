@@ -9,7 +9,7 @@ import numpy.typing as npt
 from recognition.comparisons import threshold_allowing
 from recognition.contract import Contract
 from recognition.errors import InputError
-from recognition.gallery.answers import Answer
+from recognition.gallery.answers import Answer, PersonScore
 from recognition.gallery.interface import Gallery
 from recognition.metrics.verification import allowed_errors
 from recognition.progress import Advance
@@ -44,18 +44,40 @@ class Misses(NamedTuple):
 class Search:
     """Searches of a gallery, told to somebody who watches."""
 
-    def __init__(self, gallery: Gallery, contract: Contract | None, advance: Advance) -> None:
+    def __init__(
+        self,
+        gallery: Gallery,
+        contract: Contract | None,
+        advance: Advance,
+        score: PersonScore = "best",
+    ) -> None:
         self._gallery, self._contract, self._advance = gallery, contract, advance
+        self._score = score
         self._done = 0
 
     def __call__(self, rows: Rows, top: int) -> list[Answer]:
         found: list[Answer] = []
         for start in range(0, len(rows), BATCH):
-            batch = rows[start : start + BATCH]
-            found += self._gallery.identify(batch, top=top, threshold=ANY, contract=self._contract)
+            found += self._answers(rows[start : start + BATCH], top, self._score)
             self._advance(self._done + len(found))
         self._done += len(found)
         return found
+
+    def copies(self, rows: Rows, answers: Sequence[Answer]) -> list[Names]:
+        """Who has the very picture of each probe enrolled; the answers tell, but of templates."""
+        if self._score != "best":
+            starts = range(0, len(rows), BATCH)
+            answers = [
+                one
+                for start in starts
+                for one in self._answers(rows[start : start + BATCH], 2, "best")
+            ]
+        return [[one.name for one in answer.candidates if one.score >= SAME] for answer in answers]
+
+    def _answers(self, rows: Rows, top: int, score: PersonScore) -> list[Answer]:
+        return self._gallery.identify(
+            rows, top=top, threshold=ANY, score=score, contract=self._contract
+        )
 
 
 def by_search(
@@ -66,10 +88,10 @@ def by_search(
     target: float,
 ) -> Measured:
     """FPIR: of each search only the best score counts."""
-    best = [answer.candidates[0] for answer in search(rows, 1)]
-    for stranger, candidate in zip(strangers, best, strict=True):
-        _refuse_same(stranger, candidate.name, candidate.score)
-    scores = np.array([one.score for one in best] + [-np.inf] * len(missing), np.float32)
+    answers = search(rows, 1)
+    _refuse_enrolled(strangers, search.copies(rows, answers))
+    best = [answer.candidates[0].score for answer in answers]
+    scores = np.array(best + [-np.inf] * len(missing), np.float32)
     value = threshold_allowing(scores, allowed_errors(target, len(scores)))
     codes = _codes([*strangers, *missing])
     value = max(value, ANY)  # searches that failed can leave none that must not pass
@@ -92,8 +114,10 @@ def by_comparison(
     listed: list[Singles] = [np.empty(0, np.float32)] * len(rows)
     unsure, top = np.arange(len(rows)), min(FIRST, enrolled)
     while True:
-        for at, answer in zip(unsure, search(rows[unsure], top), strict=True):
-            _refuse_same(strangers[at], answer.candidates[0].name, answer.candidates[0].score)
+        answers = search(rows[unsure], top)
+        if len(unsure) == len(rows):  # at first
+            _refuse_enrolled(strangers, search.copies(rows, answers))
+        for at, answer in zip(unsure, answers, strict=True):
             listed[at] = np.array([one.score for one in answer.candidates], np.float32)
         scores = np.concatenate(listed)
         # what is not listed of a search scores no more than the last that is
@@ -124,8 +148,10 @@ def count_misses(
     tried: Names = list(failed)
     missed: Names = list(failed)
     same = 0
-    for mate, answer in zip(mates, search(rows, 2), strict=True):
-        if any(one.name == mate and one.score >= SAME for one in answer.candidates):
+    answers = search(rows, 2)
+    copies = search.copies(rows, answers)
+    for mate, answer, enrolled in zip(mates, answers, copies, strict=True):
+        if mate in enrolled:
             same += 1
             continue
         tried.append(mate)
@@ -144,12 +170,13 @@ def _hit(answer: Answer, mate: str, threshold: float) -> bool:
     return first.name == mate and alone and first.score >= threshold
 
 
-def _refuse_same(stranger: str, name: str, score: float) -> None:
-    if score >= SAME:
-        raise InputError(
-            f"expected strangers, but a picture of {stranger[:80]!r} is enrolled as "
-            f"{name[:80]!r}; correct the labels, or leave it out"
-        )
+def _refuse_enrolled(strangers: Names, copies: Sequence[Names]) -> None:
+    for stranger, enrolled in zip(strangers, copies, strict=True):
+        if enrolled:
+            raise InputError(
+                f"expected strangers, but a picture of {stranger[:80]!r} is enrolled as "
+                f"{enrolled[0][:80]!r}; correct the labels, or leave it out"
+            )
 
 
 def _codes(names: Sequence[str]) -> Counts:

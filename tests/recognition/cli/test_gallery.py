@@ -418,8 +418,58 @@ def test_stopping_a_sync_says_that_it_goes_on(
 
 def test_the_verbs_that_were_promised_are_there() -> None:
     names = {command.name or command.callback.__name__ for command in verbs.registered_commands}
-    promised = "create enroll sync list show remove erase export import check repair stats"
+    promised = "create enroll ingest sync list show remove erase export import check repair stats"
     assert names == set(promised.split())
+
+
+def test_files_are_ingested_once(embedded: Path) -> None:
+    run("gallery", "create", "other", "--like", "enrol.npz")
+    done = told(run("gallery", "ingest", "other", "enrol.npz", "probes.npz", "--json", "--trust"))
+    assert (done["enrolled"], done["known"], done["failed"]) == (40, 0, 0)
+    again = run("gallery", "ingest", "other", "enrol.npz", "--trust")
+    assert "0 pictures enrolled, 8 were there already" in again.stdout
+    found = np.load("probes.npz")
+    broken = np.where(np.arange(len(found["ids"]))[:, None] == 3, np.nan, found["embeddings"])
+    np.savez("broken.npz", embeddings=broken, labels=found["labels"], ids=found["ids"])
+    told_of = words(run("gallery", "ingest", "other", "broken.npz", "--trust"))
+    assert "1 without an embedding, left out" in told_of
+    assert str(found["ids"][3]) in told_of
+
+
+def test_a_threshold_can_be_for_templates(embedded: Path) -> None:
+    done = told(
+        run("calibrate", "g", "probes.npz", "--fpir", 0.25, "--score", "template", "--json")
+    )
+    assert done["score"] == "template"
+    best = told(run("calibrate", "g", "probes.npz", "--fpir", 0.25, "--dry-run", "--json"))
+    assert best["value"] != done["value"]
+    answers = told(run("identify", "g", "probes.npz", "--json"))["faces"]
+    assert answers[0]["threshold"]["score"] == "template"
+    assert {answer["name"] for answer in answers[:8]} == {"p0", "p1", "p2", "p3"}
+    refused = run("calibrate", "g", "probes.npz", "--score", "mean", code=2)
+    assert "expected best or template, got 'mean'" in words(refused)
+
+
+def test_a_stranger_on_an_enrolled_picture_is_refused_for_templates_too(embedded: Path) -> None:
+    found = dict(np.load("probes.npz"))
+    found["embeddings"][-1] = np.load("enrol.npz")["embeddings"][0]
+    np.savez("wrong.npz", **found)
+    for score in ("best", "template"):
+        told_of = run("calibrate", "g", "wrong.npz", "--fpir", 0.25, "--score", score, code=2)
+        assert "a picture of 'p9' is enrolled as 'p0'" in words(told_of)
+
+
+def test_everybody_goes_to_milvus(embedded: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pymilvus", reason="the extra milvus is not installed")
+    pytest.importorskip("milvus_lite", reason="milvus-lite is not installed")
+    run("calibrate", "g", "probes.npz", "--fpir", 0.25)
+    where = f"milvus://{tmp_path}/people.db/people"
+    refused = run("gallery", "export", "g", where, "--person", "p0", code=2)
+    assert "expected everybody to be copied to Milvus" in words(refused)
+    done = told(run("gallery", "export", "g", where, "--json"))
+    assert (done["people"], done["samples"], done["present"]) == (4, 8, 0)
+    assert "4 people were there already" in run("gallery", "export", "g", where).stdout
+    assert rows(run("identify", where, "probes.npz")) == rows(run("identify", "g", "probes.npz"))
 
 
 def test_what_was_done_is_told_as_json_too(embedded: Path) -> None:
