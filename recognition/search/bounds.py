@@ -15,7 +15,7 @@ import numpy.typing as npt
 from recognition.comparisons.product import HALF_UNIT, coarse_guard, guard
 from recognition.comparisons.threads import workers
 from recognition.embeddings import Floats, unit_rows
-from recognition.search.quantised import LARGEST, Quantised, Singles, quantise, slack
+from recognition.search.quantised import LARGEST, Codes, Quantised, Singles, quantise, slack
 
 Alive = npt.NDArray[np.bool_]
 Bounds = Callable[[slice], Singles]  # of the blocks of some rows: (b, m)
@@ -24,6 +24,7 @@ STEP = 2**18  # rows multiplied at a time
 CELLS = 2**21  # scores of it: they stay in a cache
 APART = 16  # probes from which each thread multiplies rows of its own, not all the same ones
 SMALL = 2**16  # fewer rows, or cells of them all, are multiplied in float32 without a trial
+TILE, GROUP = 16, 8  # columns that a processor multiplies at once; rows taken as one at most
 TRIALS = 3
 TRIED = 64  # rows on which a product must be right
 
@@ -78,7 +79,8 @@ def _quickest(rows: Quantised, alive: Alive, probes: Floats, block: int) -> "_Pr
     task = len(probes).bit_length(), probes.shape[1]
     if task not in _chosen:
         products: list[_Product] = [floats]
-        others = [kind(rows, alive, probes, block) for kind in (_EightBits, _Halves)]
+        kinds = (_EightBits,) if len(probes) < APART else (_EightBits, _Halves)
+        others = [kind(rows, alive, probes, block) for kind in kinds]
         products += [product for product in others if product.right()]
         if len(probes) < APART:
             paces = [_pace(product) for product in products]
@@ -90,11 +92,12 @@ def _quickest(rows: Quantised, alive: Alive, probes: Floats, block: int) -> "_Pr
 
 
 def _pace(product: "_Product") -> float:
-    """Seconds for some rows, at other places each time: they come from memory."""
-    step = min(SMALL, _step(len(product.probes), product.block))
+    """Seconds for as many rows as it will be given, the first call left out: it prepares itself."""
+    step = min(len(product.rows), _step(len(product.probes), product.block))
+    last = (len(product.rows) - step) // product.block * product.block
     seconds = []
     for trial in range(TRIALS + 1):
-        first = trial * (len(product.rows) // (TRIALS + 2)) // product.block * product.block
+        first = trial * last // TRIALS // product.block * product.block  # from memory, not a cache
         start = time.perf_counter()
         product(slice(first, first + step))
         seconds.append(time.perf_counter() - start)
@@ -169,17 +172,30 @@ class _EightBits(_Product):
         self.codes = np.ascontiguousarray(coded.codes.T)
         self.steps = coded.steps
         self.lost = coded.lost
+        # as many rows as one: a product with few columns leaves most of the processor's tile idle
+        self.group = max(1, min(GROUP, TILE // len(probes)))
+        self.blocks = np.kron(np.eye(self.group, dtype=np.int8), self.codes)
 
     def __call__(self, rows: slice) -> Singles:
         torch = _torch()
         part = self.rows.part(rows)
-        whole = torch._int_mm(_tensor(part.codes), torch.from_numpy(self.codes))
-        scores = whole.to(torch.float32).mul_(_tensor(part.steps)[:, None])
+        scores = self._products(part.codes).to(torch.float32).mul_(_tensor(part.steps)[:, None])
         highest: Singles = self._highest(scores, rows).numpy()
         highest *= self.steps
-        lost = _block_maxima(part.lost[:, None], self.block)
+        lost = _block_maxima(_tensor(part.lost)[:, None], self.block).numpy()
         highest += slack(lost, self.lost, len(self.codes)).astype(np.float32)
         return highest
+
+    def _products(self, codes: Codes) -> Any:
+        """(n, m) whole numbers: of `group` rows at a time with the probes' codes, block by block."""
+        torch = _torch()
+        whole = len(codes) // self.group * self.group
+        rest = torch._int_mm(_tensor(codes[whole:]), _tensor(self.codes))
+        if not whole:
+            return rest
+        wide = codes[:whole].reshape(-1, self.group * codes.shape[1])
+        found = torch._int_mm(_tensor(wide), _tensor(self.blocks)).reshape(whole, -1)
+        return found if whole == len(codes) else torch.cat([found, rest])
 
     def right(self) -> bool:
         """Whether it is exact, also where sums are largest."""
@@ -188,7 +204,7 @@ class _EightBits(_Product):
         extreme[1] *= -1
         rows = np.concatenate([rows, extreme])
         try:
-            product = _torch()._int_mm(_tensor(rows), _tensor(self.codes)).numpy()
+            product = self._products(rows).numpy()
         except (AttributeError, RuntimeError):
             return False
         exact = rows.astype(np.float64) @ self.codes.astype(np.float64)  # whole, below 2^53
