@@ -238,7 +238,9 @@ def _filled(kind: Kind, rows: _Rows, watch: Watch) -> tuple[Any, float]:
             part = rows.unit(np.arange(start, min(start + ADDED, count)))
             index.add(part)
             if not kind.approximate:
-                made = index.reconstruct_n(start, len(part))
+                made = np.asarray(
+                    index.reconstruct_n(start, len(part))
+                )  # a tensor, if torch_utils is loaded
                 lost = max(lost, float(np.linalg.norm(made - part, axis=1).max()))
             advance(start + len(part))
     return index, 2 * lost + 2 * guard(index.d)
