@@ -346,14 +346,28 @@ def test_an_early_stop_leaves_no_threads_and_torch_as_it_was(stop):
     assert torch.get_num_threads() == allowed
 
 
+def test_what_has_not_begun_is_dropped_at_a_stop(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    loaded = []
+
+    def slow(file):
+        time.sleep(0.1 * (file.id != "0.png"))
+        return loader([[99]] * 9, loaded)(file)
+
+    with closing(embed_photos(files(9), Detector(), None, load=slow)) as found:
+        next(found)
+    assert loaded in ([0], [0, 1])
+
+
 def test_each_thread_keeps_to_itself_meanwhile():
     embedder = Embedder()
     run([[99]] * 3, embedder)
     assert embedder.threads == {1}
 
 
-def test_large_photographs_are_looked_at_one_at_a_time(monkeypatch):
-    monkeypatch.setattr(pipeline, "ROOM", 8 * 64)
+@pytest.mark.parametrize("larger_than_all_room", [0, 1])
+def test_large_photographs_are_looked_at_one_at_a_time(monkeypatch, larger_than_all_room):
+    monkeypatch.setattr(pipeline, "ROOM", 8 * 64 - larger_than_all_room)
     at_once, most = [0], [0]
     lock = threading.Lock()
 
