@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -156,6 +156,7 @@ class _Look:
             with self._room.taken(photo.pixels.shape[0] * photo.pixels.shape[1]):
                 seen = seen._replace(digest=photo.digest)
                 (faces,) = self._detector.detect([photo.pixels])
+                _require_numbers(faces, self._detector.name)
                 return self._cut(seen._replace(faces=tuple(faces)), photo.pixels)
         except InputError as error:
             return seen._replace(problem=_why(error))
@@ -178,6 +179,17 @@ class _Look:
             except InputError as error:
                 failures[place] = _why(error)
         return seen._replace(places=tuple(crops), crops=tuple(crops.values()), failures=failures)
+
+
+def _require_numbers(faces: Sequence[Face], detector: str) -> None:
+    for face in faces:
+        shapes = np.shape(face.box), np.shape(face.landmarks)
+        finite = all(np.isfinite(each).all() for each in (face.box, face.landmarks))
+        if shapes != ((4,), (5, 2)) or not finite or not 0 <= face.score <= 1:
+            raise InputError(
+                "expected finite boxes (4,) and landmarks (5, 2), and probabilities, got "
+                f"something else of {detector}; mend it, or take another detector"
+            )
 
 
 class _Room:

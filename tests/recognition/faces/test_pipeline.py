@@ -260,6 +260,29 @@ def test_too_little_memory_costs_one_photograph_or_the_batch(kind):
     assert found[1].digest == "", "the next run tries it again"
 
 
+ODD = {
+    "box": replace(face(0, 0.99), box=np.array([0, 0, np.nan, 8], np.float32)),
+    "corners": replace(face(0, 0.99), box=np.zeros(3, np.float32)),
+    "landmarks": replace(face(0, 0.99), landmarks=np.full((5, 2), np.inf, np.float32)),
+    "points": replace(face(0, 0.99), landmarks=np.zeros((6, 2), np.float32)),
+    "score": face(0, float("nan")),
+    "no probability": face(0, 1.5),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+@pytest.mark.parametrize("embedder", [Embedder(), None])
+def test_a_detector_that_gives_no_numbers_costs_that_photograph(kind, embedder):
+    class Odd(Detector):
+        def detect(self, photos):
+            return [[ODD[kind]]] if photos[0][1, 0, 0] == 2 else super().detect(photos)
+
+    found = list(embed_photos(files(3), Odd(), embedder, load=loader([[99]] * 3)))
+    assert [outcome.problem == "" for outcome in found] == [True, False, True]
+    assert found[1].problem.startswith("expected finite boxes")
+    assert (found[1].digest, found[1].faces) == ("digest 1", ())
+
+
 @pytest.mark.parametrize("broken", ["detector", "embedder"])
 def test_an_error_of_the_program_is_no_photographs_problem(broken):
     def fails(*arguments):
