@@ -8,22 +8,29 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
+import numpy as np
 import pytest
+from onnx_files import save_network
+from PIL import Image
 
 import margin_losses
 import recognition
+import recognition.faces
 from margin_losses import MARGINS
 from margin_losses.registry import table
 from recognition.cli import app
 from recognition.cli.compare import compare
+from recognition.datasets.drawn import draw_faces
 from recognition.training.choices import DEFAULT_HEADS, FOUND, TRIALS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 SOURCES = sorted([*ROOT.glob("margin_losses/**/*.py"), *ROOT.glob("recognition/**/*.py")])
 PACKAGES = ["margin_losses", "margin_losses.article", "recognition", "recognition.metrics"]
-PACKAGES += ["recognition.metrics.separability", "recognition.search"]
+PACKAGES += ["recognition.metrics.separability", "recognition.search", "recognition.faces"]
 
 
 @pytest.mark.parametrize("name", PACKAGES)
@@ -36,12 +43,13 @@ def test_every_public_name_exists_and_is_documented(name: str) -> None:
             assert inspect.getdoc(value), public
 
 
-def test_lazy_names_are_all_listed() -> None:
-    assert recognition.__all__ == sorted(recognition._HOME)
-    assert set(recognition.__all__) <= set(dir(recognition))
-    assert not {"TYPE_CHECKING", "import_module"} & set(dir(recognition))
-    with pytest.raises(AttributeError, match="no attribute 'face'"):
-        recognition.face  # noqa: B018
+@pytest.mark.parametrize("package", [recognition, recognition.faces])
+def test_lazy_names_are_all_listed(package: ModuleType) -> None:
+    assert package.__all__ == sorted(package._HOME)
+    assert set(package.__all__) <= set(dir(package))
+    assert not {"TYPE_CHECKING", "import_module"} & set(dir(package))
+    with pytest.raises(AttributeError, match="no attribute 'face_'"):
+        package.face_  # noqa: B018
 
 
 @pytest.mark.parametrize(
@@ -49,6 +57,7 @@ def test_lazy_names_are_all_listed() -> None:
     [
         ("import recognition", {"torch", "faiss", "sklearn", "scipy", "matplotlib"}),
         ("import margin_losses", {"recognition", "faiss", "sklearn", "scipy", "matplotlib"}),
+        ("from recognition.faces import find_photos", {"torch", "faiss", "sklearn", "matplotlib"}),
         ("import recognition.cli.app", {"torch", "faiss", "sklearn", "matplotlib", "numpy"}),
         ("from recognition import evaluate_strangers", {"torch", "faiss", "sklearn"}),
     ],
@@ -118,9 +127,33 @@ def test_the_readme_names_every_verb_and_every_make_target() -> None:
         assert f"`make {target}`" in README
 
 
+@pytest.fixture
+def somebodys_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the README's examples take for granted: two photographs and a network."""
+    monkeypatch.chdir(tmp_path)
+    for name, drawn in zip(("a.jpg", "b.jpg"), draw_faces(2, 1, size=128).images, strict=True):
+        photo = np.pad(drawn, [(40, 40), (40, 40), (0, 0)], constant_values=128)
+        Image.fromarray(photo).save(name, quality=95)
+    weights = np.random.default_rng(0).normal(size=(3 * 112 * 112, 8)).astype(np.float32)
+    save_network(tmp_path / "face.onnx", weights, side=112)
+
+
 @pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", README, re.DOTALL))
-def test_the_readmes_examples_run(code: str) -> None:
+def test_the_readmes_examples_run(code: str, request: pytest.FixtureRequest) -> None:
+    if "face.onnx" in code:
+        request.getfixturevalue("somebodys_folder")
     exec(compile(code, "README.md", "exec"), {})
+
+
+@pytest.mark.usefixtures("somebodys_folder")
+def test_the_readmes_two_photographs_are_compared(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = (
+        each for each in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "a.jpg" in each
+    )
+    told: dict[str, Any] = {}
+    exec(compile(code, "README.md", "exec"), told)
+    assert told["one"].shape == (8,)
+    assert re.fullmatch(r"cosine -?[01]\.\d{4}\n", capsys.readouterr().out)
 
 
 def test_the_help_names_every_head() -> None:

@@ -47,7 +47,7 @@ def _options(
     """How well embeddings tell people apart who were never seen in training.
 
     Exit codes: 0 done; 1 a check said no (verify, doctor); 2 the input or the options make no sense, one sentence on stderr says why,
-    and nothing was written; 130 stopped by Ctrl-C, and nothing was written.
+    and nothing was written; 130 stopped by Ctrl-C, and nothing was written (embed keeps what is finished); 141 who read the output closed it.
     """
 
 

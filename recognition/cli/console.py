@@ -1,11 +1,13 @@
 """What a person at a terminal sees: bars, tables, and one sentence when something is wrong."""
 
+import os
 import shlex
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from textwrap import fill
 from typing import Any
 
@@ -20,8 +22,9 @@ from recognition.progress import Advance
 from recognition.report.table import Table
 from recognition.report.text import legible
 
-BAD_INPUT, INTERRUPTED = 2, 130
+BAD_INPUT, INTERRUPTED, CLOSED = 2, 130, 141  # 141: as shells say it of a closed pipe
 SOON = 1.0  # seconds: what is over by then needs no bar
+_KEPT = "\ufdd0"  # a space where no line may be cut; no character, so no name has it
 MOST_COLUMNS = 100  # longer lines are hard to read
 
 
@@ -34,8 +37,9 @@ def spoken_errors() -> Iterator[None]:
         except InputError as error:
             typer.echo(f"recognition: {error}", err=True)
             raise typer.Exit(BAD_INPUT) from None
-        except BrokenPipeError:  # who reads has seen enough
-            raise
+        except BrokenPipeError:  # who reads has seen enough; 1 would be a verdict of verify
+            _forget_output()
+            raise typer.Exit(CLOSED) from None
         except OSError as error:
             where = f"{legible(str(error.filename))}: " if error.filename else ""
             typer.echo(
@@ -47,6 +51,13 @@ def spoken_errors() -> Iterator[None]:
         except KeyboardInterrupt:
             typer.echo("\nrecognition: stopped; nothing was written", err=True)
             raise typer.Exit(INTERRUPTED) from None
+
+
+def _forget_output() -> None:
+    """Let what is left in the buffers go nowhere: Python would complain of it at the end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
 
 
 @contextmanager
@@ -140,17 +151,29 @@ def show_tables(tables: Sequence[Table]) -> None:
             typer.echo()
 
 
-def show_lines(lines: Iterable[str], *, indent: int = 0) -> None:
-    """Print sentences, cut between words where a line is full, and going on further right."""
+def whole(name: Path | str) -> str:
+    """A name or a path, legible, that `show_lines` never cuts: a piece of it is of no use."""
+    return legible(str(name)).replace(" ", _KEPT)
+
+
+def show_lines(lines: Iterable[str], *, indent: int = 0, hang: int = 0) -> None:
+    """Print sentences, cut between words where a line is full, and going on further right.
+
+    Args:
+        lines: one each; one that begins with spaces is of a list, and goes on below its words.
+        indent: spaces before each, twice as many where it goes on.
+        hang: spaces where a line goes on, at least.
+    """
     width = min(Console().width, MOST_COLUMNS)
     for line in lines:
-        typer.echo(
-            fill(
-                line,
-                width,
-                initial_indent=" " * indent,
-                subsequent_indent=" " * 2 * indent,
-                break_on_hyphens=False,
-                break_long_words=False,
-            )
+        listed = len(line) - len(line.lstrip(" "))
+        further = max(2 * indent, hang, listed + 2 if listed else 0)
+        cut = fill(
+            line,
+            width,
+            initial_indent=" " * indent,
+            subsequent_indent=" " * further,
+            break_on_hyphens=False,
+            break_long_words=False,
         )
+        typer.echo(cut.replace(_KEPT, " "))

@@ -16,7 +16,7 @@ def detect(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            metavar="PATH...",
+            metavar="PATH",
             rich_help_panel=PHOTOGRAPHS,
             help="Photographs (JPEG, PNG, WebP, BMP, PPM; HEIC with the extra heif), and folders "
             "of them, whatever their depth.",

@@ -6,10 +6,11 @@ from typing import Any
 
 import typer
 
-from recognition.cli.console import show_lines
+from recognition.cli.console import show_lines, whole
 from recognition.cli.embedding import few
 from recognition.faces.detection import MARKS, Detected, Found
-from recognition.report.text import legible
+from recognition.faces.scores import written_score
+from recognition.report.text import legible, several
 
 
 def show(done: Detected, *, as_json: bool) -> None:
@@ -40,18 +41,24 @@ def sentences(done: Detected) -> Iterator[str]:
     """The summary for people."""
     certain = sum(found.certain for found in done.faces)
     cut = sum(bool(found.crop) for found in done.faces)
-    yield f"{done.photographs:,} photographs, {certain:,} faces, {cut:,} crops"
+    yield ", ".join(
+        several(count, of)
+        for count, of in ((done.photographs, "photograph"), (certain, "face"), (cut, "crop"))
+    )
     doubtful = [found for found in done.faces if not found.certain]
     how = "cropped as well" if any(found.crop for found in doubtful) else "not cropped"
     yield from few(
         f"doubtful, below {done.min_score:g}, {how}",
-        [f"{found.photo}#{found.place}: {found.face.score:.3f}" for found in doubtful],
+        [
+            f"{whole(found.photo)}#{found.place}: {written_score(found.face.score)}"
+            for found in doubtful
+        ],
     )
-    yield from few("without a certain face", [f"{n}: {why}" for n, why in done.faceless])
-    yield from few("skipped", [f"{name}: {reason}" for name, reason in done.skipped])
+    yield from few("without a certain face", [f"{whole(n)}: {why}" for n, why in done.faceless])
+    yield from few("skipped", [f"{whole(name)}: {reason}" for name, reason in done.skipped])
     if done.passed_over:
-        yield f"passed over {done.passed_over:,} files, hidden or not named as pictures are"
-    yield f"Written to {legible(str(done.folder))}"
+        yield f"passed over {several(done.passed_over, 'file')}, hidden or not named as pictures are"
+    yield f"Written to {whole(done.folder)}"
 
 
 def _face(found: Found) -> dict[str, Any]:

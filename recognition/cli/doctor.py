@@ -52,7 +52,7 @@ def doctor(
             typer.echo(json.dumps({"format": 1, "works": sound, "findings": told}, indent=1))
         else:
             for finding in findings:
-                show_lines([f"{MARKS[finding.state]} {finding.about}: {finding.said}"])
+                show_lines([f"{MARKS[finding.state]} {finding.about}: {finding.said}"], hang=8)
                 if finding.mend:
                     typer.echo(f"        {finding.mend}")
             typer.echo("\nAll that is needed works." if sound else "\nSomething needed is broken.")

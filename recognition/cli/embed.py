@@ -53,7 +53,11 @@ def embed(
     ] = None,
     device: Annotated[
         str,
-        typer.Option(rich_help_panel=MODEL, help="Where the network runs: cpu, cuda, cuda:1."),
+        typer.Option(
+            metavar="DEVICE",
+            rich_help_panel=MODEL,
+            help="Where the network runs: cpu, cuda, cuda:1.",
+        ),
     ] = "cpu",
     out: Annotated[
         Path,
@@ -81,10 +85,10 @@ def embed(
 ) -> None:
     """Find the faces on photographs, and write an embedding of each into a file.
 
-    Faces are found by MTCNN, laid on the model's template by five points, and embedded. The file
-    says where each face is, which photograph it is from, and which model made it. The same command
-    again embeds only what changed; after Ctrl-C it goes on where it was. Files that cannot be used
-    are listed beside it, in FILE.skipped.csv, and never stop the rest.
+    Faces are found by MTCNN, cut as the model wants them, and embedded. The file says where each
+    face is, which photograph it is from, and which model made it. The same command again embeds
+    only what changed; after Ctrl-C it goes on where it was. Files that cannot be used are listed
+    beside it (faces.skipped.csv for faces.npz) and never stop the rest.
 
     \b
     recognition embed photos/

@@ -1,18 +1,19 @@
 """What `recognition embed` tells of a run."""
 
 import json
-from collections.abc import Iterable, Iterator
-from math import floor
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import typer
 
-from recognition.cli.console import show_lines
+from recognition.cli.console import show_lines, whole
 from recognition.faces.embedding import Embedded
 from recognition.faces.files import LeftOut
-from recognition.report.text import legible
+from recognition.faces.scores import written_score
+from recognition.report.text import legible, several
 
 SHOWN = 10
+PEOPLE = 5
 
 
 def show(done: Embedded, *, as_json: bool) -> None:
@@ -52,15 +53,16 @@ def described(done: Embedded) -> dict[str, Any]:
 def sentences(done: Embedded) -> Iterator[str]:
     """The summary for people."""
     faces = done.faces
+    before = f": {done.fresh:,} photographs now, {done.reused:,} unchanged since the last time"
     yield (
-        f"{len(faces.photographs):,} photographs, {done.count:,} faces embedded: {done.fresh:,} "
-        f"photographs now, {done.reused:,} unchanged since the last time"
+        f"{several(len(faces.photographs), 'photograph')}, {several(done.count, 'face')} embedded"
+        f"{before if done.reused else ''}"
     )
     yield f"by {legible(str(faces.contract))}"
     if faces.labels is not None:
         lost = faces.ids[faces.places < 0].tolist()
-        yield f"{len(set(faces.labels.tolist())):,} people"
-        yield from few("without a certain face, failures in an evaluation", lost)
+        yield _people(faces.labels.tolist())
+        yield from few("without a certain face, failures in an evaluation", map(whole, lost))
     yield from few(
         f"doubtful, below {faces.settings.min_score:g}, not embedded (--min-score 0 takes all)",
         [_named(each) for each in faces.doubtful],
@@ -73,11 +75,21 @@ def sentences(done: Embedded) -> Iterator[str]:
         "not the largest face of their photograph, left out",
         [_named(each) for each in faces.others],
     )
-    yield from few("no longer there, removed", done.removed)
-    yield from few("skipped", [f"{name}: {reason}" for name, reason in done.skipped])
+    yield from few("no longer there, removed", map(whole, done.removed))
+    yield from few("skipped", [f"{whole(name)}: {reason}" for name, reason in done.skipped])
     if done.passed_over:
-        yield f"passed over {done.passed_over:,} files, hidden or not named as pictures are"
-    yield f"Written to {legible(str(done.path))}, what was skipped to {legible(str(done.skips))}"
+        yield f"passed over {several(done.passed_over, 'file')}, hidden or not named as pictures are"
+    skips = f", what was skipped to {whole(done.skips)}" if done.skipped else ""
+    yield f"Written to {whole(done.path)}{skips}"
+
+
+def _people(labels: Sequence[str]) -> str:
+    """How many, and the first: a folder that is no person is seen here."""
+    names = list(dict.fromkeys(labels))
+    first = ", ".join(legible(name) for name in names[:PEOPLE])
+    more = f" and {len(names) - PEOPLE:,} more" if len(names) > PEOPLE else ""
+    who = "1 person" if len(names) == 1 else f"{len(names):,} people"
+    return f"{who}: {first}{more}"
 
 
 def few(what: str, names: Iterable[str]) -> Iterator[str]:
@@ -95,5 +107,4 @@ def _told(each: LeftOut) -> dict[str, Any]:
 
 
 def _named(each: LeftOut) -> str:
-    """Rounded down: what is below the threshold is not shown as being at it."""
-    return f"{each.photo}#{each.place}: {floor(100 * each.face.score) / 100:.2f}"
+    return f"{whole(each.photo)}#{each.place}: {written_score(each.face.score)}"

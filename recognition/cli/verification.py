@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import typer
 
-from recognition.cli.console import show_lines
+from recognition.cli.console import show_lines, whole
 from recognition.errors import InputError
 from recognition.faces.embedder import Embedder
 from recognition.faces.models import load_embedder
@@ -88,12 +88,13 @@ def described(done: Verification) -> dict[str, Any]:
 
 def sentences(done: Verification) -> Iterator[str]:
     """The same for people."""
-    yield f"score {done.score:.4f}, the cosine of both embeddings; higher is more alike"
-    yield from _about(done.threshold)
+    digits = _digits(done)
+    yield f"score {done.score:.{digits}f}, the cosine of both embeddings; higher is more alike"
+    yield from _about(done.threshold, digits)
     yield f"by {legible(str(done.contract))}"
     for side in (done.first, done.second):
         if side.others:
-            name, more = legible(str(side.path)), side.others
+            name, more = whole(side.path), side.others
             yield (
                 f"{name}: the largest of {more + 1} certain faces was compared; for another one, "
                 "cut the photograph so that it is the largest"
@@ -101,6 +102,13 @@ def sentences(done: Verification) -> Iterator[str]:
     if done.same_file:
         yield "both files are the same, byte for byte: the score says nothing of people"
     yield _verdict(done)
+
+
+def _digits(done: Verification) -> int:
+    """Four, or as many as show on which side of the threshold the score is."""
+    other = done.score if done.threshold is None else done.threshold.value
+    told_apart = (n for n in range(4, 18) if f"{done.score:.{n}f}" != f"{other:.{n}f}")
+    return next(told_apart, 4)
 
 
 def _verdict(done: Verification) -> str:
@@ -111,7 +119,7 @@ def _verdict(done: Verification) -> str:
     return "not the same person: the score is below the threshold"
 
 
-def _about(threshold: Threshold | None) -> Iterator[str]:
+def _about(threshold: Threshold | None, digits: int) -> Iterator[str]:
     if threshold is None:
         yield "threshold none"
         return
@@ -121,7 +129,7 @@ def _about(threshold: Threshold | None) -> Iterator[str]:
             f", on {threshold.comparisons:,} comparisons of different people among "
             f"{threshold.people:,}"
         )
-    yield f"threshold {threshold.value:.4f}, {threshold.source}{on}"
+    yield f"threshold {threshold.value:.{digits}f}, {threshold.source}{on}"
     if threshold.fmr is not None:
         interval = ""
         if threshold.interval is not None:

@@ -49,7 +49,11 @@ def verify(
     ] = None,
     device: Annotated[
         str,
-        typer.Option(rich_help_panel=MODEL, help="Where the network runs: cpu, cuda, cuda:1."),
+        typer.Option(
+            metavar="DEVICE",
+            rich_help_panel=MODEL,
+            help="Where the network runs: cpu, cuda, cuda:1.",
+        ),
     ] = "cpu",
     threshold: Annotated[
         float | None,
@@ -73,7 +77,7 @@ def verify(
         typer.Option(
             metavar="RATE",
             rich_help_panel=DECISION,
-            help="With --calibration: how often two different people may be taken for one. "
+            help="With --calibration: how often two different people may be taken for one.  "
             "[default: 0.001]",
         ),
     ] = None,

@@ -1,6 +1,5 @@
 """`recognition weights`: which published weights are here, fetch them, check them."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -19,13 +18,6 @@ WHICH = "Which weights"
 MORE = "How"
 
 
-class Known(StrEnum):
-    """Weights that facenet-pytorch published, by what they were trained on."""
-
-    VGGFACE2 = "vggface2"
-    CASIA = "casia-webface"
-
-
 @weights.command("list", cls=Grouped, short_help="Say which weights are here, and where.")
 def list_() -> None:
     """Say which published weights are here, where, and with which hash.
@@ -42,9 +34,13 @@ def list_() -> None:
 @weights.command(cls=Grouped, short_help="Download weights, once, after you accept their licence.")
 def fetch(
     name: Annotated[
-        Known,
-        typer.Argument(rich_help_panel=WHICH, help="What they were trained on."),
-    ] = Known.VGGFACE2,
+        str,
+        typer.Argument(
+            metavar="NAME",
+            rich_help_panel=WHICH,
+            help="What they were trained on: vggface2 or casia-webface.",
+        ),
+    ] = "vggface2",
     accept_licence: Annotated[
         bool,
         typer.Option(

@@ -26,9 +26,9 @@ def torch() -> Iterator[Finding]:
 
 def torchvision() -> Iterator[Finding]:
     """Whether its operators load; faces are found without them, too."""
-    from recognition.faces.operators import operators
+    from recognition.faces.operators import told
 
-    found = operators()
+    found = told()
     if found.whole:
         yield works("torchvision", "its own operators are used")
     else:

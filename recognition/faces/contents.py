@@ -13,6 +13,7 @@ class Content(NamedTuple):
 ONE_FRAME = "save the frame you mean as PNG"
 AS_PNG = "save it as PNG"
 AS_PAGES = "save the picture in it as PNG"
+ARRAYS = Content("arrays of NumPy (.npz)", "give the photographs they are of")
 _HEIC = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1"}
 _BEGINNINGS = (
     (b"GIF87a", Content("a GIF", ONE_FRAME)),
@@ -31,7 +32,6 @@ _BEGINNINGS = (
     (b"%PDF", Content("a PDF", AS_PAGES)),
     (b"%!PS", Content("a PostScript file", AS_PAGES)),
     (b"\x1aE\xdf\xa3", Content("a video", ONE_FRAME)),
-    (b"PK\3\4", Content("a zip archive", "unpack it first")),
     (b"\x1f\x8b", Content("packed with gzip", "unpack it first")),
     (b"7z\xbc\xaf", Content("a 7z archive", "unpack it first")),
     (b"Rar!", Content("a RAR archive", "unpack it first")),
@@ -54,6 +54,9 @@ def content_of(raw: bytes) -> Content:
     for beginning, content in _BEGINNINGS:
         if raw.startswith(beginning):
             return content
+    if raw.startswith(b"PK\3\4"):
+        arrays = b".npy" in raw[30:200]  # the name of the first file in it
+        return ARRAYS if arrays else Content("a zip archive", "unpack it first")
     if is_heic(raw):
         return Content("a damaged HEIC", "copy or download it again")
     if raw[4:8] == b"ftyp":

@@ -20,10 +20,10 @@ from recognition.faces.mtcnn import Mtcnn
 from recognition.faces.names import file_stem, safe_cell
 from recognition.faces.photos import UnusableError, find_photos, load_photo
 from recognition.faces.pipeline import CERTAIN, Outcome, embed_photos
-from recognition.faces.skips import write_skips
+from recognition.faces.scores import written_score
+from recognition.faces.skips import nothing_usable, write_skips
 from recognition.progress import Watch, unwatched
 from recognition.report.run_folder import check_free, run_folder
-from recognition.report.text import legible
 
 RECIPES = {
     "112": Preprocessing(),
@@ -121,8 +121,8 @@ def detect_faces(
         raise InputError(
             f"min_score: expected a probability from 0 to 1, got {min_score}; {CERTAIN} is usual"
         )
-    check_free(out)
     found = find_photos(paths)
+    check_free(out)
     detector = Mtcnn() if detector is None else detector
     done = Detected(
         out, 0, (), (), found.skipped, found.passed_over, detector.name, size, min_score
@@ -135,7 +135,7 @@ def detect_faces(
                 done = _with(done, outcome, writer)
                 advance(number)
         if not done.photographs:
-            raise InputError(_nothing(done))
+            raise InputError(nothing_usable("photographs", done.skipped, done.passed_over))
         writer.finish(done)
     return done
 
@@ -217,23 +217,9 @@ def _row(found: Found) -> list[str]:
     return [
         safe_cell(found.photo),
         str(found.place),
-        f"{face.score:.6f}",
+        written_score(face.score, 6),
         "yes" if found.certain else "no",
         *(f"{value:.2f}" for value in (*face.box, *face.landmarks.ravel())),
         found.crop,
         found.drawing,
     ]
-
-
-def _nothing(done: Detected) -> str:
-    if not done.skipped:
-        other = f"{done.passed_over:,} other files" if done.passed_over else "nothing"
-        return (
-            f"expected photographs, got {other}; name photographs, or a folder of them, as JPEG, "
-            "PNG or WebP"
-        )
-    first = done.skipped[0]
-    return (
-        f"expected photographs, but none of {len(done.skipped):,} files can be read, the first "
-        f"being {legible(first.path)}: {first.reason}"
-    )

@@ -5,21 +5,25 @@ they show on any photograph.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from math import ceil, sqrt
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, features
 
 from recognition.faces.face import Face, Floats, Pixels
+from recognition.faces.scores import written_score
 from recognition.report.text import shortened
 
 Colour = tuple[int, int, int]
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 CERTAIN_COLOUR: Colour = (86, 180, 233)  # sky blue
 DOUBTFUL_COLOUR: Colour = (230, 159, 0)  # orange
 POINT_COLOUR: Colour = (240, 228, 66)  # yellow
 BLACK, WHITE, GREY = (0, 0, 0), (255, 255, 255), (240, 240, 240)
-LARGEST = 2000  # pixels: the longer side of a drawn picture
+SMALLEST, LARGEST = 400, 2000  # pixels: the longer side of a drawn picture
 SHEET = 100  # crops that are looked over at a glance
 
 
@@ -34,13 +38,17 @@ def draw_faces(pixels: Pixels, faces: Sequence[Face], min_score: float) -> Image
     """The photograph with the box, the landmarks, the number and the score of every face.
 
     Faces whose score is below `min_score` have an orange, dashed box and a question mark. A
-    photograph with a side of more than 2,000 pixels is reduced.
+    photograph with a side of more than 2,000 pixels is reduced; one with none of 400 is enlarged a
+    whole number of times, so that what is drawn leaves something to be seen.
     """
     picture = Image.fromarray(np.ascontiguousarray(pixels))
-    scale = min(1.0, LARGEST / max(picture.size))
+    scale = min(LARGEST / max(picture.size), float(ceil(SMALLEST / max(picture.size))))
     if scale < 1:
         width, height = (max(1, round(side * scale)) for side in picture.size)
         picture = picture.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=3.0)
+    elif scale > 1:
+        width, height = (side * int(scale) for side in picture.size)
+        picture = picture.resize((width, height), Image.Resampling.BICUBIC)
     pen = _Pen(ImageDraw.Draw(picture), max(2, round(max(picture.size) / 400)))
     for number, face in reversed(list(enumerate(faces))):  # the largest lie on top
         pen.face(number, face, scale, certain=face.score >= min_score)
@@ -62,11 +70,14 @@ class _Pen(NamedTuple):
         for x, y in np.clip(np.nan_to_num(face.landmarks * scale), -1e4, 1e4):
             around = (x - radius, y - radius, x + radius, y + radius)
             self.draw.ellipse(around, fill=POINT_COLOUR, outline=BLACK)
-        self._label(f"#{number} {_score(face.score)}{'' if certain else '?'}", box, colour)
+        self._label(f"#{number} {written_score(face.score)}{'' if certain else '?'}", box, colour)
 
     def _label(self, text: str, box: Floats, colour: Colour) -> None:
-        """Above the box, or within it where it begins at the top of the picture."""
-        font = ImageFont.load_default(max(12, 6 * self.width))
+        """Above the box, or within it where it begins at the top of the picture.
+
+        As wide as the box at most, where it can be read so: faces stand side by side.
+        """
+        font = _font(int(np.clip((box[2] - box[0]) / 5, 10, 6 * self.width)))
         left, top, right, bottom = self.draw.textbbox((0, 0), text, font=font)
         room = 2 * self.width
         wide, high = right - left + room, bottom - top + room
@@ -75,11 +86,6 @@ class _Pen(NamedTuple):
         y = float(box[1]) - high if box[1] >= high else max(0.0, float(box[1]))
         self.draw.rectangle((x, y, x + wide, y + high), fill=colour)
         self.draw.text((x + room / 2 - left, y + room / 2 - top), text, fill=BLACK, font=font)
-
-
-def _score(score: float) -> str:
-    """Two digits, rounded down: what is not certain is not shown as 1.00."""
-    return f"{int(score * 100) / 100:.2f}"
 
 
 def _sides(box: Floats, dash: int) -> Iterator[tuple[Floats, Floats]]:
@@ -98,12 +104,14 @@ def contact_sheet(crops: Sequence[Crop]) -> Image.Image:
     """The crops side by side, at least one, with their captions below; `SHEET` are enough."""
     side = max(max(crop.pixels.shape[:2]) for crop in crops)
     high, gap = max(10, side // 10), max(4, side // 16)
-    font = ImageFont.load_default(high)
+    font = _font(high)
     columns = ceil(sqrt(len(crops)))
-    cell = (side + gap, side + gap + 2 * high)
+    line = ceil(1.25 * high)
+    cell = (side + gap, side + gap + 2 * line)
     size = (columns * cell[0] + gap, ceil(len(crops) / columns) * cell[1] + gap)
     sheet = Image.new("RGB", size, WHITE)
     draw = ImageDraw.Draw(sheet)
+    direction = "ltr" if features.check("raqm") else None  # paths, whatever their letters
     for place, crop in enumerate(crops):
         x, y = (place % columns) * cell[0] + gap, (place // columns) * cell[1] + gap
         draw.rectangle((x, y, x + side - 1, y + side - 1), fill=GREY)
@@ -112,11 +120,29 @@ def contact_sheet(crops: Sequence[Crop]) -> Image.Image:
             Image.fromarray(np.ascontiguousarray(crop.pixels)),
             (x + (side - width) // 2, y + (side - height) // 2),
         )
-        draw.text((x, y + side + 2), _fitting(crop.caption, font, side), fill=BLACK, font=font)
+        for number, part in enumerate(_lines(crop.caption)):
+            place_of_line = (x, y + side + 2 + number * line)
+            text = _fitting(part, font, side)
+            draw.text(place_of_line, text, fill=BLACK, font=font, direction=direction)
     return sheet
 
 
-def _fitting(caption: str, font: "ImageFont.FreeTypeFont | ImageFont.ImageFont", most: int) -> str:
+def _lines(caption: str) -> list[str]:
+    """The folder above and the name below it: of a long path both can be read so."""
+    folder, _, name = caption.rpartition("/")
+    return [folder, name] if folder else [name]
+
+
+@cache
+def _font(size: int) -> Font:
+    """DejaVu Sans, which writes Greek, Cyrillic, Hebrew and Arabic too; it lies in matplotlib."""
+    import matplotlib as mpl
+
+    path = Path(mpl.get_data_path(), "fonts/ttf/DejaVuSans.ttf")
+    return ImageFont.truetype(path, size) if path.is_file() else ImageFont.load_default(size)
+
+
+def _fitting(caption: str, font: Font, most: int) -> str:
     letters = min(len(caption), most)
     while letters > 3 and font.getlength(shortened(caption, letters)) > most:
         letters -= 1

@@ -17,9 +17,10 @@ from recognition.faces.photos import PhotoFile, UnusableError, digest_of, find_p
 from recognition.faces.pipeline import CERTAIN, Outcome, embed_photos
 from recognition.faces.place import alone, require_place
 from recognition.faces.reader import read_faces
-from recognition.faces.skips import skips_beside, write_skips
+from recognition.faces.skips import nothing_usable, skips_beside, write_skips
 from recognition.progress import Watch, unwatched
 
+FACES = "photographs with faces"
 NAMELESS = "in a folder whose name is blank; give it the person's name"
 NOBODYS = "in nobody's folder; give each person a folder of their own"
 
@@ -132,7 +133,7 @@ def embed_folder(
             write_skips(done.skips, done.skipped)
         parts.remove()
     if not done.count:
-        raise InputError(_nothing(done.skipped, done.passed_over))
+        raise InputError(nothing_usable(FACES, done.skipped, done.passed_over))
     return done
 
 
@@ -157,7 +158,7 @@ def _choose(paths: Iterable[Path | str] | Path | str, *, labelled: bool) -> _Cho
         skipped += [Skipped(name, NAMELESS) for name in named if name not in persons]
         files = tuple(file for file in files if file.id in persons)
     if not files:
-        raise InputError(_nothing(skipped, found.passed_over))
+        raise InputError(nothing_usable(FACES, skipped, found.passed_over))
     return _Chosen(files, persons, skipped, found.passed_over)
 
 
@@ -235,11 +236,3 @@ def _removed(before: FaceFile | None, faces: FaceFile) -> tuple[str, ...]:
     there = set(faces.photographs[:, :2].ravel().tolist()) | {name for name, _ in faces.skipped}
     gone = [name for name, digest, _ in before.photographs.tolist() if not {name, digest} & there]
     return tuple(sorted(gone, key=natural))
-
-
-def _nothing(skipped: Sequence[Skipped], passed_over: int) -> str:
-    first = f", the first because it is {skipped[0].reason}" if skipped else ""
-    return (
-        f"expected photographs with faces, got none: {len(skipped)} cannot be used{first}, and "
-        f"{passed_over} files are hidden or not named as pictures; name a folder of photographs"
-    )

@@ -36,8 +36,16 @@ class Settings:
 
     def __str__(self) -> str:
         """One line for people."""
+        return ", ".join(self._words())
+
+    def unlike(self, other: "Settings") -> str:
+        """What of it is otherwise than in `other`, for people."""
+        pairs = zip(self._words(), other._words(), strict=True)
+        return ", ".join(mine for mine, theirs in pairs if mine != theirs)
+
+    def _words(self) -> tuple[str, str, str]:
         rows = "a row for each photograph, labelled" if self.labelled else "a row for each face"
-        return f"{self.detector}, faces from {self.min_score:g}, {rows}"
+        return f"found by {self.detector}", f"of probability {self.min_score:g} or more", rows
 
 
 class LeftOut(NamedTuple):

@@ -22,6 +22,7 @@ from recognition.faces.face import Floats
 
 log = logging.getLogger(__name__)
 Nms = Callable[[Tensor, Tensor, float], Tensor]
+_said: set[str] = set()  # what was said already in this process
 
 
 @dataclass(frozen=True)
@@ -60,13 +61,21 @@ def operators() -> Operators:
     return Operators(True)
 
 
+def told() -> Operators:
+    """What there is, for who says it to people: `suppression` does not say it again then."""
+    _said.add("torchvision")
+    return operators()
+
+
 def suppression() -> Nms:
     """Torchvision's operator where it is whole, and otherwise our own, which is said once."""
     if operators().whole:
         from torchvision.ops import nms as own
 
         return own  # type: ignore[no-any-return]
-    _say_once()
+    if not _said:
+        _said.add("torchvision")
+        log.warning("torchvision is not whole; faces are found all the same (recognition doctor)")
     return nms.nms
 
 
@@ -106,12 +115,3 @@ def _to_tensor(picture: Floats) -> Tensor:
 
 def _of_torchvision(name: str) -> bool:
     return name.split(".")[0] == "torchvision"
-
-
-@cache
-def _say_once() -> None:
-    log.warning(
-        "torchvision's operators cannot be used here (%s); faces are found with this package's own "
-        "non-maximum suppression, which gives the same boxes",
-        operators().reason,
-    )

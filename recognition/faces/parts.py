@@ -99,8 +99,11 @@ def refuse_others(
     """
     if (there[0].identity, there[1]) == (now[0].identity, now[1]):
         return
-    which = 0 if there[0].identity != now[0].identity else 1
+    if there[0].identity != now[0].identity:
+        held, asked = f"by {there[0]}", f"by {now[0]}"
+    else:
+        held, asked = there[1].unlike(now[1]), now[1].unlike(there[1])
     raise InputError(
-        f"{path} holds faces by {there[which]}, and what was asked for is {now[which]}; the two "
-        "cannot be mixed: name another file, or begin anew with --fresh"
+        f"{path} holds faces {held}, and what was asked for is faces {asked}; the two cannot be "
+        "mixed: name another file with -o, or begin anew with --fresh"
     )

@@ -222,9 +222,10 @@ def _require_there(named: list[Path]) -> None:
         try:
             path.lstat()
         except (OSError, ValueError) as error:
+            pattern = any(sign in path.name for sign in "*?[")
+            way_out = "no file has such a name; name a folder" if pattern else _way_to(path)
             raise InputError(
-                f"expected a photograph or a folder at {shown(path)}, got {few_words(error)}; "
-                f"{_way_to(path)}"
+                f"expected a photograph or a folder at {shown(path)}, got {few_words(error)}; {way_out}"
             ) from error
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from math import floor
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +17,7 @@ from recognition.faces.alignment import crop_face
 from recognition.faces.embedder import Embedder
 from recognition.faces.face import Detector, Face, Floats, Pixels
 from recognition.faces.photos import Photo, PhotoFile, load_photo
+from recognition.faces.scores import written_score
 
 CERTAIN = 0.95  # below it MTCNN also takes what is no face for one
 BATCH = 16  # crops that are embedded at once; more is hardly faster
@@ -321,5 +321,5 @@ def _require_scarce(error: Exception) -> None:
 def _nothing_certain(faces: tuple[Face, ...]) -> str:
     if not faces:
         return "no face"
-    best = floor(100 * max(face.score for face in faces)) / 100
-    return f"only doubtful detections, the best {best:.2f}"
+    best = written_score(max(face.score for face in faces))
+    return f"only doubtful detections, the best {best}"

@@ -16,6 +16,7 @@ from recognition.faces.embedder import Embedder
 from recognition.faces.face import Detector, Face
 from recognition.faces.photos import load_photo
 from recognition.faces.pipeline import CERTAIN
+from recognition.faces.scores import written_score
 from recognition.faces.trusted import Threshold
 
 Verdict = Literal["same", "different", "undecided"]
@@ -122,8 +123,8 @@ def _largest(path: Path, faces: Sequence[Face], min_score: float) -> tuple[Face,
     if not certain:
         came = "none"
         if faces:
-            best = max(face.score for face in faces)
-            came = f"only doubtful detections, the best with probability {best:.3f}"
+            best = written_score(max(face.score for face in faces))
+            came = f"only doubtful detections, the best {best}"
         raise InputError(
             f"expected a face with probability {min_score:g} or more on {shown(path)}, got {came}; "
             "give a sharper photograph from the front, or see what was found with recognition detect"

@@ -33,6 +33,15 @@ def _spelled(letter: str) -> str:
     )
 
 
+def several(count: int, one: str) -> str:
+    """How many there are of something, which one is called so.
+
+    >>> several(1, "face"), several(2_000, "face")
+    ('1 face', '2,000 faces')
+    """
+    return f"{count:,} {one}" if count == 1 else f"{count:,} {one}s"
+
+
 def shortened(text: str, most: int) -> str:
     """Legible text of at most so many letters, the middle left out where it is longer.
 

@@ -1,5 +1,6 @@
 """One name for every kind of model."""
 
+import difflib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from recognition.faces.models.torch_module import FORM, SCRIPT, load_module, loa
 from recognition.faces.models.weight_bytes import is_torchscript, read_bytes
 
 WAYS = (
-    "(1) recognition weights fetch, where there is a network, (2) name a file of weights with "
+    "(1) recognition weights fetch, where there is an internet connection, (2) name a file of weights with "
     f"--model or ${VARIABLE}, or (3) train a network with recognition compare and name its "
     "backbone.safetensors"
 )
@@ -51,9 +52,11 @@ def load_embedder(model: str | Path | None = None, *, device: str = "cpu") -> Em
         path = weights_in(path)
     load = _BY_SUFFIX.get(path.suffix.lower())
     if load is None:
+        near = difflib.get_close_matches(name, PUBLISHED, n=1)
         raise InputError(
             f"expected a model as .onnx, .safetensors or .pt, a run folder, {' or '.join(PUBLISHED)}"
-            f", {FORM} or {SCRIPT}face.pt, got {shown(path)}; name one of these"
+            f", {FORM} or {SCRIPT}face.pt, got {shown(path)}; "
+            + (f"did you mean {near[0]}?" if near else "name one of these")
         )
     return load(path, device)
 

@@ -1,6 +1,7 @@
 """What a person sees while it works."""
 
 import io
+import subprocess
 import sys
 import threading
 import time
@@ -34,6 +35,45 @@ def test_a_stage_that_tells_nothing_is_shown_once_it_takes_long(
         advance(1)
     assert "1/1" in terminal.getvalue()
     assert terminal.getvalue().endswith("\n")
+
+
+def test_an_output_that_is_closed_is_no_verdict() -> None:
+    """`recognition verify ... | head -1` ended with 1, which says that people differ."""
+    code = "from recognition.cli import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "weights", "list"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()  # before it has begun to write
+    said = process.stderr.read()
+    process.stderr.close()
+    assert (process.wait(), said) == (141, b"")
+
+
+def test_no_line_is_cut_within_a_path(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    path = "my photographs of the sea/day one.npz"
+    console.show_lines([f"Written to {console.whole(path)}, and that is all there is to be said"])
+    said = capsys.readouterr().out
+    assert path + "," in said.splitlines()
+    assert console.whole("a\nb") == "a\\x0ab"
+
+
+def test_a_line_of_a_list_goes_on_below_its_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    console.show_lines(["  a.jpg: text; give a photograph"])
+    console.show_lines(["BROKEN  torch: it is not here at all"], hang=8)
+    first, second, third, *rest = capsys.readouterr().out.splitlines()
+    assert (first, second) == ("  a.jpg: text; give", "    a photograph")
+    assert third.startswith("BROKEN  ")
+    assert all(line.startswith(" " * 8) for line in rest)
 
 
 @pytest.mark.parametrize("error", [None, KeyboardInterrupt])

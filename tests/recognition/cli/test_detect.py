@@ -28,14 +28,14 @@ def run(*words):
 def test_it_says_what_it_found_and_what_not(photos):
     code, said, _ = run("photos", "--out", "crops")
     assert code == 0
-    assert "2 photographs, 1 faces, 1 crops" in said
-    assert "1 doubtful, below 0.95, not cropped:\n  a.png#1: 0.400" in said
+    assert "2 photographs, 1 face, 1 crop" in said
+    assert "1 doubtful, below 0.95, not cropped:\n  a.png#1: 0.40" in said
     assert "none.png: no face" in said
     assert "text.jpg: text; give a photograph" in said
     assert "Written to crops" in said
     assert (photos / "crops/faces.csv").is_file()
     code, said, _ = run("photos", "-o", "more", "--doubtful")
-    assert "1 faces, 2 crops" in said
+    assert "1 face, 2 crops" in said
     assert "cropped as well" in said
 
 

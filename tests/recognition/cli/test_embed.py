@@ -54,15 +54,14 @@ def test_the_summary_tells_what_was_done(people):
     result = embed("people", "-o", "faces.npz")
     assert result.exit_code == 0, result.output
     words = told(result)
-    assert "13 photographs, 12 faces embedded: 13 photographs now, 0 unchanged" in words
-    assert "by fake (" in words
+    assert "13 photographs, 12 faces embedded by fake (" in words
     assert "12 doubtful, below 0.95, not embedded" in words
     assert "ann/0.png#1: 0.40" in words
     assert "and 2 more" in words
     assert "2 skipped: ann/none.png: no face bob/text.jpg: text; give a photograph" in words
     assert "Written to faces.npz, what was skipped to faces.skipped.csv" in words
     again = embed("people", "-o", "faces.npz")
-    assert "0 photographs now, 13 unchanged" in told(again)
+    assert "embedded: 0 photographs now, 13 unchanged" in told(again)
 
 
 def test_a_doubtful_score_is_not_shown_as_the_threshold():
@@ -85,6 +84,28 @@ def test_json_says_it_all(people):
     assert len(said["doubtful"]) == 12
     assert [skip["path"] for skip in said["skipped"]] == ["ann/none.png", "bob/text.jpg"]
     assert Path(said["out"]).exists()
+
+
+def test_who_gets_a_label_is_seen(people):
+    assert "4 people: ann, bob, cid, dan" in told(embed("people", "-o", "a.npz", "--labelled"))
+    for number in range(3):
+        save_photo(people / f"more{number}/1.png", 0.99, shade=200 + number)
+    assert "7 people: ann, bob, cid, dan, more0 and 2 more" in told(
+        embed("people", "-o", "a.npz", "--labelled")
+    )
+    alone = told(embed("people/ann/0.png", "-o", "b.npz"))
+    assert alone.startswith("1 photograph, 1 face embedded by fake (")
+    assert alone.endswith("Written to b.npz"), "nothing was skipped, and no list is named"
+
+
+def test_what_differs_between_two_settings_is_named_alone(people):
+    embed("people")
+    for words, held, asked in (
+        (["--min-score", "0.8"], "of probability 0.95 or more", "of probability 0.8 or more"),
+        (["--labelled"], "a row for each face", "a row for each photograph, labelled"),
+    ):
+        said = told(embed("people", *words))
+        assert f"holds faces {held}, and what was asked for is faces {asked}; the two" in said
 
 
 def test_where_nothing_can_be_used_it_exits_with_2(people, tmp_path):
@@ -173,7 +194,6 @@ def test_what_is_compared_must_be_of_one_contract(option, people):
     assert refused.exit_code == 2
     words = told(refused)
     assert "faces.npz and other.npz hold embeddings that cannot be compared" in words
-    assert "by fake (" in words
     assert "by other (" in words
     assert not Path("run").exists()
     assert "cannot be compared" not in told(

@@ -54,6 +54,13 @@ def test_every_option_is_explained_in_one_group(verb: str) -> None:
             assert parameter.help
 
 
+@pytest.mark.parametrize("verb", VERBS)
+def test_nobody_reads_types_of_python_or_braces(verb: str) -> None:
+    assert not re.search(
+        r"list\[|<path>|<str>|[{}]", shown(verb).replace('{"path"', "").replace("[...]}", "")
+    )
+
+
 def test_no_word_that_is_to_be_typed_is_cut() -> None:
     text = shown("evaluate")
     assert all(word in text for word in WORDS)

@@ -1,6 +1,7 @@
 """`recognition verify`: a score, a threshold and its source, and an exit code to rely on."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from face_fakes import FakeDetector, FakeEmbedder, save_photo
@@ -8,6 +9,7 @@ from typer.testing import CliRunner
 
 from recognition.cli import app, verification
 from recognition.errors import InputError
+from recognition.faces.trusted import Threshold
 
 
 @pytest.fixture
@@ -144,3 +146,12 @@ def test_the_weights_of_a_run_decide_about_real_photographs(shared_data, tmp_pat
     assert code == 0, said
     code, said, _ = run(str(photo), str(other), *words)
     assert code == 1, said
+
+
+@pytest.mark.parametrize(("score", "threshold"), [(0.76126, 0.76134), (0.761349, 0.76135)])
+def test_a_score_below_the_threshold_is_not_shown_as_being_at_it(score, threshold):
+    done = SimpleNamespace(score=score, threshold=Threshold(threshold, "given"))
+    digits = verification._digits(done)
+    assert f"{score:.{digits}f}" != f"{threshold:.{digits}f}"
+    assert verification._digits(SimpleNamespace(score=0.5, threshold=None)) == 4
+    assert verification._digits(SimpleNamespace(score=0.5, threshold=Threshold(0.5, "given"))) == 4

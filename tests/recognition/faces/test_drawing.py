@@ -65,19 +65,50 @@ def test_a_large_photograph_is_reduced_and_its_boxes_with_it():
 def test_a_box_may_be_anywhere(box):
     photo = np.zeros((60, 90, 3), np.uint8)
     face = Face(np.array(box, np.float32), np.zeros((5, 2), np.float32), 0.5)
-    assert draw_faces(photo, [face], 0.95).size == (90, 60)
-    assert draw_faces(photo[:1, :1], [face], 0.95).size == (1, 1)
+    assert draw_faces(photo, [face], 0.95).size == (5 * 90, 5 * 60)
+    assert draw_faces(photo[:1, :1], [face], 0.95).size == (400, 400)
 
 
-def test_a_score_is_never_rounded_up_to_certainty():
-    from recognition.faces.drawing import _score
+def test_a_small_photograph_is_enlarged_so_that_the_face_is_seen():
+    photo = np.full((64, 40, 3), 90, np.uint8)
+    picture = draw_faces(photo, [one_face((10, 20, 30, 46))], 0.95)
+    assert picture.size == (7 * 40, 7 * 64)
+    inside = np.asarray(picture)[150:312, 80:200]
+    assert (inside == 90).all(-1).mean() > 0.9
 
-    assert _score(0.9999) == "0.99"
-    assert _score(1.0) == "1.00"
+
+def test_labels_of_faces_side_by_side_leave_each_other_alone():
+    photo = np.zeros((1000, 2000, 3), np.uint8)
+    faces = [one_face((100 + 80 * k, 300, 164 + 80 * k, 380)) for k in range(20)]
+    above = near(draw_faces(photo, faces, 0.95), CERTAIN_COLOUR)[270:296]
+    gaps = [above[:, 170 + 80 * k : 176 + 80 * k].any() for k in range(19)]
+    assert above.any()
+    assert not any(gaps)
+
+
+def test_captions_in_other_alphabets_are_letters_and_no_boxes():
+    words = ["שלום", "محمد", "Ωμέγα", "Жанна"]
+    seen = [
+        np.asarray(contact_sheet([Crop(word, np.zeros((112, 112, 3), np.uint8))]))[120:]
+        for word in words
+    ]
+    unknown = np.asarray(contact_sheet([Crop("\U0001fa88" * 4, np.zeros((112, 112, 3), np.uint8))]))
+    for k, one in enumerate(seen):
+        assert (one < 128).any()
+        assert not np.array_equal(one, unknown[120:])
+        assert not any(np.array_equal(one, other) for other in seen[:k])
+
+
+def test_the_folder_of_a_crop_has_its_own_line():
+    crop = np.zeros((112, 112, 3), np.uint8)
+    one, two = (np.asarray(contact_sheet([Crop(c, crop)])) for c in ("a.jpg#0", "ann/a.jpg#0"))
+    lines = [(sheet[121:] < 128).any((1, 2)) for sheet in (one, two)]
+    assert lines[0][:13].any() and not lines[0][15:].any()  # noqa: PT018
+    assert lines[1][:13].any() and lines[1][15:].any()  # noqa: PT018
 
 
 def test_a_photograph_without_faces_is_as_it_was():
-    photo = drawn()
+    photo = np.tile(drawn(), (7, 1, 1))
     np.testing.assert_array_equal(np.asarray(draw_faces(photo, [], 0.95)), photo)
 
 

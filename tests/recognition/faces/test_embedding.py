@@ -331,10 +331,10 @@ def test_changed_photographs_are_embedded_anew(photos, out):
 
 
 OTHERS = {
-    "model": ({"model": FakeEmbedder("other")}, r"by fake \(.*asked for is other \("),
+    "model": ({"model": FakeEmbedder("other")}, r"by fake \(.*asked for is faces by other \("),
     "preprocessing": ({"model": FakeEmbedder(mean=0)}, r"mean 127.5.*mean 0"),
     "detector": ({"detector": FakeDetector("another 2")}, "fake detector 1.*another 2"),
-    "min_score": ({"min_score": 0.5}, "from 0.95.*from 0.5"),
+    "min_score": ({"min_score": 0.5}, "0.95 or more.*0.5 or more"),
     "labelled": ({"labelled": True}, "a row for each face.*a row for each photograph, labelled"),
 }
 
@@ -507,13 +507,13 @@ def test_one_process_at_a_time(photos, out):
 def test_nothing_is_written_where_no_face_is(photos, out):
     for name in ("ann", "bob"):
         shutil.rmtree(photos / name)
-    with pytest.raises(InputError, match="expected photographs with faces, got none"):
+    with pytest.raises(InputError, match="expected photographs with faces, but"):
         run(photos, out)
     (photos / "cid/doubtful.png").unlink()
     with pytest.raises(InputError, match="text; give a photograph"):
         run(photos, out)
     (photos / "cid/text.jpg").unlink()
-    with pytest.raises(InputError, match="1 files are hidden or not named"):
+    with pytest.raises(InputError, match=r"got 1 other file; name photographs"):
         run(photos, out)
     assert {path.name for path in out.parent.iterdir()} <= {"photos", ".faces.npz.lock"}
 

@@ -55,10 +55,10 @@ def test_imports_by_others_do_afterwards_what_they_would_have_done():
 @pytest.fixture
 def afresh():
     operators.operators.cache_clear()
-    operators._say_once.cache_clear()
+    operators._said.clear()
     yield
     operators.operators.cache_clear()
-    operators._say_once.cache_clear()
+    operators._said.clear()
 
 
 @pytest.fixture
@@ -88,8 +88,14 @@ def test_a_broken_torchvision_is_said_once(broken, caplog):
     with caplog.at_level(logging.WARNING, "recognition"):
         assert operators.suppression() is operators.suppression()
     (record,) = caplog.records
-    assert "operator torchvision::nms does not exist" in record.getMessage()
-    assert "\n" not in record.getMessage()
+    assert "recognition doctor" in record.getMessage(), "which tells the reason"
+    assert len(record.getMessage()) < 80, "one line of a terminal, as every command says it"
+
+
+def test_who_tells_it_is_not_followed_by_a_line(broken, caplog):
+    assert not operators.told().whole
+    operators.suppression()
+    assert not caplog.records
 
 
 def test_a_missing_torchvision_is_told(monkeypatch, afresh):

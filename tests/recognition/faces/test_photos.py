@@ -187,6 +187,7 @@ NO_PHOTOGRAPHS = {
     "html": (b"<!DOCTYPE html><html>", "a web page; download the picture itself"),
     "photoshop": (b"8BPS\0\1" + bytes(40), "a Photoshop file"),
     "fits": (b"SIMPLE  =                    T" + b" " * 80, "a FITS file"),
+    "npz": (b"PK\3\4" + bytes(26) + b"embeddings.npy" + bytes(40), "arrays of NumPy (.npz); give"),
     "zip": (b"PK\3\4" + bytes(40), "a zip archive; unpack it first"),
     "gzip": (b"\x1f\x8b\x08" + bytes(40), "packed with gzip"),
     "video": (b"\0\0\0\x18ftypisom" + bytes(40), "a video; save the frame"),
@@ -452,6 +453,8 @@ def test_bytes_that_are_no_utf8_are_spelled_out(tmp_path):
 
 
 def test_a_path_where_nothing_is_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"a\*\.jpg, got No such file.*; no file has such a name"):
+        find_photos(tmp_path / "a*.jpg")
     with pytest.raises(InputError, match=r"nope, got No such file.*check the path"):
         find_photos([tmp_path, tmp_path / "nope"])
     with pytest.raises(InputError, match="name a folder"):

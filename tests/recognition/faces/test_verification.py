@@ -89,7 +89,7 @@ def test_a_photograph_without_a_certain_face_is_refused(ann, tmp_path):
     doubtful = save_photo(tmp_path / "doubtful.png", 0.9, 0.8)
     with pytest.raises(InputError, match=r"none\.png, got none"):
         verify(ann, none)
-    with pytest.raises(InputError, match=r"only doubtful detections.*0\.900"):
+    with pytest.raises(InputError, match=r"only doubtful detections.*0\.90;"):
         verify(doubtful, ann)
     text = tmp_path / "text.jpg"
     text.write_text("hello")

@@ -188,6 +188,7 @@ def test_verify_tells_hashes_or_what_is_wrong(cache, tmp_path):
 
 def test_fetch_tells_the_hash_and_the_licence(files, url):
     assert "unclear" in said("fetch", "--from", url, code=2)
+    assert "known: vggface2, casia" in said("fetch", "vggface", "--from", url, code=2)
     Answer.body = (files / VGG).read_bytes()
     text = said("fetch", "vggface2", "--accept-licence", "--from", url)
     assert hash_of(files / VGG) in text
