@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -73,7 +73,8 @@ def embed_photos(
 
     Raises:
         InputError: an option makes no sense, or the embedder returns something else than
-            embeddings; a bad file is an `Outcome.problem`.
+            embeddings. A bad file, and one that detector or embedder refuse, is an
+            `Outcome.problem`, and a bad face one of `Outcome.failures`.
     """
     if not 0 <= min_score <= 1:
         raise InputError(f"min_score: expected a probability, got {min_score!r}; 0.95 is usual")
@@ -101,16 +102,17 @@ def _outcomes(
     held: deque[_Seen] = deque()
     with workers() as pool, _cancelling(pool):
         rows = _Rows(pool, embedder, batch)
+        dimension = embedder.contract.dimension if embedder else 0
         for seen in _in_order(pool, look, files):
             rows.add(seen.crops)
             held.append(seen._replace(crops=()))
             if len(held) > 4 * batch:  # photographs without faces do not wait for ever
                 rows.flush()
             while held and rows.ready(len(held[0].places)):
-                yield _finished(held[0], rows.take(len(held.popleft().places)))
+                yield _finished(held[0], rows.take(len(held.popleft().places)), dimension)
         rows.flush()
         while held:
-            yield _finished(held[0], rows.take(len(held.popleft().places)))
+            yield _finished(held[0], rows.take(len(held.popleft().places)), dimension)
 
 
 @contextmanager
@@ -148,14 +150,19 @@ class _Look:
         self._room = _Room(ROOM)
 
     def __call__(self, file: PhotoFile) -> _Seen:
+        seen = _Seen(file)
         try:
             photo = self._load(file)
             with self._room.taken(photo.pixels.shape[0] * photo.pixels.shape[1]):
+                seen = seen._replace(digest=photo.digest)
                 (faces,) = self._detector.detect([photo.pixels])
-                return self._cut(_Seen(file, photo.digest, tuple(faces)), photo.pixels)
+                _require_numbers(faces, self._detector.name)
+                return self._cut(seen._replace(faces=tuple(faces)), photo.pixels)
         except InputError as error:
-            return _Seen(file, problem=getattr(error, "reason", str(error)))
-        except MemoryError:
+            return seen._replace(problem=_why(error))
+        except (MemoryError, RuntimeError) as error:
+            _require_scarce(error)
+            # without a digest nobody remembers it: there may be more memory the next time
             return _Seen(file, problem="more pixels than fit in memory; make it smaller")
 
     def _cut(self, seen: _Seen, pixels: Pixels) -> _Seen:
@@ -170,8 +177,19 @@ class _Look:
             try:
                 crops[place] = crop_face(pixels, seen.faces[place], self._preprocessing)
             except InputError as error:
-                failures[place] = str(error)
+                failures[place] = _why(error)
         return seen._replace(places=tuple(crops), crops=tuple(crops.values()), failures=failures)
+
+
+def _require_numbers(faces: Sequence[Face], detector: str) -> None:
+    for face in faces:
+        shapes = np.shape(face.box), np.shape(face.landmarks)
+        finite = all(np.isfinite(each).all() for each in (face.box, face.landmarks))
+        if shapes != ((4,), (5, 2)) or not finite or not 0 <= face.score <= 1:
+            raise InputError(
+                "expected finite boxes (4,) and landmarks (5, 2), and probabilities, got "
+                f"something else of {detector}; mend it, or take another detector"
+            )
 
 
 class _Room:
@@ -195,15 +213,17 @@ class _Room:
                 self._changed.notify_all()
 
 
+_Row = Floats | str  # an embedding (D,), or why there is none
+
+
 class _Rows:
-    """Embeddings of crops in the order in which the crops came, made in batches meanwhile."""
+    """What became of crops in the order in which they came, embedded in batches meanwhile."""
 
     def __init__(self, pool: Executor, embedder: Embedder | None, batch: int) -> None:
         self._pool, self._embedder, self._batch = pool, embedder, batch
         self._crops: list[Pixels] = []
-        self._begun: deque[Future[Floats]] = deque()
-        self._rows: deque[Floats] = deque()
-        self._dimension = embedder.contract.dimension if embedder else 0
+        self._begun: deque[Future[list[_Row]]] = deque()
+        self._rows: deque[_Row] = deque()
 
     def add(self, crops: Iterable[Pixels]) -> None:
         self._crops.extend(crops)
@@ -221,12 +241,11 @@ class _Rows:
             self._rows.extend(self._begun.popleft().result())
         return len(self._rows) >= count
 
-    def take(self, count: int) -> Floats:
-        """The next embeddings (count, D)."""
+    def take(self, count: int) -> list[_Row]:
+        """What became of the next crops."""
         while len(self._rows) < count:
             self._rows.extend(self._begun.popleft().result())
-        rows = [self._rows.popleft() for _ in range(count)]
-        return np.stack(rows) if rows else np.empty((0, self._dimension), np.float32)
+        return [self._rows.popleft() for _ in range(count)]
 
     def _submit(self, count: int) -> None:
         crops, self._crops = np.stack(self._crops[:count]), self._crops[count:]
@@ -234,32 +253,69 @@ class _Rows:
             self._begun.append(self._pool.submit(_embedded, self._embedder, crops))
 
 
-def _embedded(embedder: Embedder, crops: Pixels) -> Floats:
-    rows = np.asarray(embedder.embed(crops), np.float32)
-    expected = len(crops), embedder.contract.dimension
+def _embedded(embedder: Embedder, crops: Pixels) -> list[_Row]:
+    """The rows of crops; where one is refused, or memory is short, each crop is embedded alone."""
+    try:
+        rows = np.asarray(embedder.embed(crops), np.float32)
+    except InputError as error:
+        if len(crops) == 1:
+            return [_why(error)]
+    except (MemoryError, RuntimeError) as error:
+        _require_scarce(error)
+        if len(crops) == 1:
+            raise
+    else:
+        return _checked(rows, (len(crops), embedder.contract.dimension), embedder.contract.model)
+    return [row for crop in crops for row in _embedded(embedder, crop[None])]
+
+
+def _checked(rows: Floats, expected: tuple[int, int], model: str) -> list[_Row]:
+    """Rows without those that cannot be compared with anything."""
     if rows.shape != expected:
         raise InputError(
-            f"expected embeddings {expected} as the contract of {embedder.contract.model} says, "
+            f"expected embeddings {expected} as the contract of {model} says, "
             f"got {rows.shape}; correct the contract"
         )
-    return rows
+    return [_direction(row) for row in rows]
 
 
-def _finished(seen: _Seen, rows: Floats) -> Outcome:
-    """The outcome, without embeddings that cannot be compared with anything."""
-    finite: npt.NDArray[np.bool_] = np.all(np.isfinite(rows), axis=1)
-    usable: npt.NDArray[np.bool_] = finite & np.any(rows, axis=1)
-    places = np.array(seen.places, np.int64)
-    failures = dict(seen.failures)
-    for row in np.flatnonzero(~usable):
-        came = "is all zeros" if finite[row] else "is not finite"
-        failures[int(places[row])] = f"its embedding {came}"
+def _direction(row: Floats) -> _Row:
+    if not np.isfinite(row).all():
+        return "its embedding is not finite"
+    return row if row.any() else "its embedding is all zeros"
+
+
+def _finished(seen: _Seen, rows: list[_Row], dimension: int) -> Outcome:
+    found = dict(zip(seen.places, rows, strict=True))
+    embedded = {place: row for place, row in found.items() if not isinstance(row, str)}
+    failures = {
+        **seen.failures,
+        **{place: row for place, row in found.items() if isinstance(row, str)},
+    }
     problem = seen.problem
-    if failures and not usable.any():
+    if failures and not embedded:
         problem = next(iter(failures.values()))
     return Outcome(
-        seen.file, seen.digest, seen.faces, places[usable], rows[usable], problem, failures
+        seen.file,
+        seen.digest,
+        seen.faces,
+        np.array([*embedded], np.int64),
+        np.array([*embedded.values()], np.float32).reshape(len(embedded), dimension),
+        problem,
+        failures,
     )
+
+
+def _why(error: InputError) -> str:
+    """Why not, in few words where it has them."""
+    return str(getattr(error, "reason", error))
+
+
+def _require_scarce(error: Exception) -> None:
+    """Raise the error again, unless it says that memory is short; torch says so in words."""
+    words = ("allocate memory", "enough memory", "out of memory")
+    if not isinstance(error, MemoryError) and not any(each in str(error) for each in words):
+        raise error
 
 
 def _nothing_certain(faces: tuple[Face, ...]) -> str:

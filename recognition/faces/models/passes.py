@@ -12,6 +12,22 @@ CHUNK = 32  # measured: InceptionResnetV1 on a core, 34, 38 and 32 crops a secon
 Forward = Callable[[Floats], Floats]
 
 
+class NotFiniteError(InputError):
+    """A crop whose embedding cannot be compared with anything.
+
+    Attributes:
+        reason: why, and the way out, short enough for a list.
+    """
+
+    def __init__(self, crop: int, name: str) -> None:
+        way_out = "the weights are damaged, or need another mean and std"
+        self.reason = f"its embedding is not finite; {way_out}"
+        super().__init__(
+            f"{name}: expected finite embeddings, but that of crop {crop} holds NaN or infinity; "
+            f"{way_out}"
+        )
+
+
 def embed_in_chunks(
     forward: Forward, crops: Pixels, preprocessing: Preprocessing, dimension: int, name: str
 ) -> Floats:
@@ -25,7 +41,8 @@ def embed_in_chunks(
         name: of the model, for sentences.
 
     Raises:
-        InputError: crops of another shape or kind, or embeddings of another shape or not finite.
+        InputError: crops of another shape or kind, or embeddings of another shape.
+        NotFiniteError: an embedding holds NaN or infinity.
     """
     require_crops(crops, preprocessing, name)
     found = np.empty((len(crops), dimension), np.float32)
@@ -79,7 +96,4 @@ def _mirrored(forward: Forward, crops: Pixels, preprocessing: Preprocessing) -> 
 def _require_finite(rows: Floats, start: int, name: str) -> None:
     sound = np.isfinite(rows).all(axis=1)
     if not sound.all():
-        raise InputError(
-            f"{name}: expected finite embeddings, but that of crop {start + int(sound.argmin())} "
-            "holds NaN or infinity; its weights are damaged, or it needs another mean and std"
-        )
+        raise NotFiniteError(start + int(sound.argmin()), name)

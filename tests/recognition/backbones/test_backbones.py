@@ -95,6 +95,8 @@ def test_facenet_comes_without_torchvision_and_leaves_no_stand_in():
 
 
 def test_a_missing_facenet_is_named_with_the_way_to_get_it(monkeypatch):
+    for name in [name for name in sys.modules if name.split(".")[0] == "facenet_pytorch"]:
+        monkeypatch.delitem(sys.modules, name)  # whoever imported it before
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(InputError, match="pip install facenet-pytorch"):
         create_backbone(FACENET)

@@ -1,10 +1,6 @@
 """`recognition embed`, as a person at a terminal meets it, and what `evaluate` makes of its files."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -235,40 +231,3 @@ def test_a_column_named_contract_is_a_column(tmp_path):
     table = read_embeddings(path)
     assert table.contract is None
     assert table.columns["contract"].tolist() == ["a", "b", "c"]
-
-
-@pytest.mark.skipif(os.name != "posix", reason="needs signals")
-def test_sigint_in_the_middle_leaves_parts_and_the_next_run_goes_on(people):
-    code = (
-        "import sys, time; sys.path.insert(0, sys.argv.pop(1))\n"
-        "from types import SimpleNamespace\n"
-        "from face_fakes import FakeDetector, FakeEmbedder\n"
-        "class Slow(FakeDetector):\n"
-        "    def detect(self, pictures):\n"
-        "        time.sleep(0.05); print('x', file=sys.stderr, flush=True)\n"
-        "        return super().detect(pictures)\n"
-        "fakes = SimpleNamespace(load_embedder=lambda model, device: FakeEmbedder(),"
-        " Mtcnn=lambda device: Slow())\n"
-        "sys.modules['recognition.faces.models.loading'] = fakes\n"
-        "sys.modules['recognition.faces.mtcnn'] = fakes\n"
-        "from recognition.cli import main; main()\n"
-    )
-    for number in range(30):
-        save_photo(people / f"ann/{number + 10}.png", 0.99, 0.98, shade=number)
-    tests = str(Path(__file__).parents[2])
-    command = [sys.executable, "-c", code, tests, "embed", "people", "--json"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as child:
-        assert child.stderr is not None
-        for _ in range(30):
-            child.stderr.readline()
-        child.send_signal(signal.SIGINT)
-        said = child.stderr.read()
-    assert child.returncode == 130
-    assert "the same command goes on" in said
-    assert list(Path("faces.npz.parts").iterdir())
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    said = json.loads(done.stdout)
-    assert said["reused"] > 5
-    assert said["photographs"] == 43

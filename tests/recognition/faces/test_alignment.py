@@ -148,6 +148,7 @@ def test_a_large_face_does_not_alias():
         template(112, 112) * np.inf,
         np.zeros((4, 2)),
         np.full((5, 2), 0.0),
+        1000 + 1e-4 * template(112, 112),
     ],
 )
 def test_landmarks_of_no_face_are_refused(wrong):

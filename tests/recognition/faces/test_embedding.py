@@ -371,20 +371,21 @@ def many(tmp_path: Path) -> Path:
     return tmp_path / "many"
 
 
-def stop(many: Path, out: Path) -> None:
+def stop(many: Path, out: Path, **options) -> None:
     with pytest.raises(KeyboardInterrupt):
-        run(many, out, detector=StoppingDetector())
+        run(many, out, detector=StoppingDetector(), **options)
 
 
-def test_after_ctrl_c_it_goes_on_where_it_was(many, out):
-    stop(many, out)
+@pytest.mark.parametrize("labelled", [False, True])
+def test_after_ctrl_c_it_goes_on_where_it_was(many, out, labelled):
+    stop(many, out, labelled=labelled)
     assert not out.exists()
     assert out.with_name("faces.npz.parts").stat().st_mode & 0o777 == 0o700
-    done, seen = again(many, out)
+    done, seen = again(many, out, labelled=labelled)
     assert 10 <= seen <= 40
     assert done.reused + seen == 60
     assert not out.with_name("faces.npz.parts").exists()
-    run(many, out.with_name("anew.npz"))
+    run(many, out.with_name("anew.npz"), labelled=labelled)
     assert out.read_bytes() == out.with_name("anew.npz").read_bytes()
 
 

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from recognition.errors import InputError
 from recognition.faces import facenet
+from recognition.faces.areas import AreaSums
 from recognition.faces.mtcnn import Mtcnn
 from recognition.faces.photos import load_photo
 from recognition.faces.pipeline import CERTAIN
@@ -92,6 +94,21 @@ def test_photographs_of_any_sizes_go_in_one_call(group):
 def test_a_photograph_too_small_or_too_thin_has_no_faces(shape):
     noise = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
     assert DETECTOR.detect([noise]) == [[]]
+
+
+def test_a_proposal_beyond_the_photograph_is_dropped(group):
+    table = AreaSums(group)
+    (faces,) = DETECTOR.detect([group])
+    height, width = group.shape[:2]
+    there = [[*face.box, 0.9] for face in faces]
+    beyond = [[-40, -40, -10, -10, 0.99], [width + 9, 5, width + 40, 36, 0.99]]
+    beyond.append([5, height + 9, 36, height + 40, 0.99])
+    found = [
+        DETECTOR._second(table, torch.tensor(rows, dtype=torch.float32))
+        for rows in (there, [*beyond, *there])
+    ]
+    assert len(found[0]) > 0
+    np.testing.assert_array_equal(found[0], found[1])
 
 
 @pytest.mark.parametrize("turn", [1, 2, 3])

@@ -3,15 +3,14 @@
 import hashlib
 import io
 import os
-import struct
 import sys
 import unicodedata
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from fuzz import damaged, refused
+from photo_files import BOMB, STORED
 from PIL import Image, ImageFile
 
 from recognition.errors import InputError
@@ -96,18 +95,6 @@ def test_every_mode_becomes_rgb(tmp_path, mode):
     assert np.abs(pixels.astype(int) - expected).max() <= (3 if mode == "CMYK" else 0)
 
 
-STORED = {  # how an upright picture is stored so that the tag turns it back
-    1: lambda a: a,
-    2: lambda a: a[:, ::-1],
-    3: lambda a: a[::-1, ::-1],
-    4: lambda a: a[::-1],
-    5: lambda a: a.transpose(1, 0, 2),
-    6: lambda a: np.rot90(a, 1),
-    7: lambda a: a.transpose(1, 0, 2)[::-1, ::-1],
-    8: lambda a: np.rot90(a, -1),
-}
-
-
 @pytest.mark.parametrize("orientation", STORED)
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "JPEG"])
 def test_all_eight_orientations_give_the_same_pixels(tmp_path, orientation, kind):
@@ -180,14 +167,6 @@ def test_heic_without_its_library_says_what_to_install(tmp_path, monkeypatch):
 
 # -- what is no photograph -------------------------------------------------------------------------
 
-BOMB = b"\x89PNG\r\n\x1a\n" + b"".join(
-    struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-    for kind, body in (
-        (b"IHDR", struct.pack(">IIBBBBB", 1, 10**9, 8, 2, 0, 0, 0)),
-        (b"IDAT", zlib.compress(b"")),
-        (b"IEND", b""),
-    )
-)
 NO_PHOTOGRAPHS = {
     "empty": (b"", "an empty file"),
     "text": (b"hello", "text; give a photograph"),

@@ -3,6 +3,7 @@
 import threading
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from recognition.contract import Contract, Preprocessing
 from recognition.errors import InputError
 from recognition.faces import pipeline
 from recognition.faces.face import Face
+from recognition.faces.models.network import TorchEmbedder
 from recognition.faces.photos import Photo, PhotoFile, UnusableError
 from recognition.faces.pipeline import CERTAIN, embed_photos
 
@@ -178,6 +180,136 @@ def test_a_face_that_cannot_be_cut_out_is_told_and_the_others_are_embedded():
     assert "on the photograph" in found.failures[0]
 
 
+class Refusing(Embedder):
+    """A crop of which the first value is odd cannot be embedded, and its whole batch is refused."""
+
+    def __init__(self, error=InputError):
+        super().__init__()
+        self.error = error
+
+    def embed(self, crops):
+        if (crops[:, 0, 0, 0] % 2).any():
+            raise self.error("fake: expected a face, got none")
+        return super().embed(crops)
+
+
+@given(st.lists(st.booleans(), max_size=40), st.integers(1, 20))
+def test_one_face_that_its_embedder_refuses_does_not_cost_the_others(odd, batch):
+    def load(file):
+        k = int(file.path.stem)
+        pixels = np.full((8, 64, 3), 2 * k + 2 + odd[k], np.uint8)
+        return Photo(pixels, f"digest {k}", 1)
+
+    class One(Detector):
+        def detect(self, photos):
+            return [[face(8, 0.99)] for _ in photos]
+
+    embedder = Refusing()
+    found = list(embed_photos(files(len(odd)), One(), embedder, load=load, batch=batch))
+    assert [outcome.file for outcome in found] == files(len(odd))
+    for k, (outcome, refused) in enumerate(zip(found, odd, strict=True)):
+        assert outcome.digest == f"digest {k}"
+        assert outcome.embedded.tolist() == ([] if refused else [0])
+        assert outcome.embeddings.shape == (not refused, 3)
+        assert (outcome.embeddings == 2 * k + 2).all()
+        reason = "fake: expected a face, got none"
+        assert dict(outcome.failures) == ({0: reason} if refused else {})
+        assert outcome.problem == (reason if refused else "")
+
+
+def test_the_network_that_finds_one_embedding_not_finite_embeds_the_others():
+    class Breaks(torch.nn.Module):
+        def forward(self, x):
+            rows = x.flatten(1)[:, :3]
+            return torch.where((x[:, 0, -1, -1] < 0)[:, None], torch.nan, rows)
+
+    told = Contract("breaks", "0" * 64, 3, replace(BOX, mean=(3.5, 3.5, 3.5)))
+    embedder = TorchEmbedder.of(Breaks(), told)
+    found = [*run([[99]] * 12, embedder, batch=4)]  # photographs of 1 to 12
+    assert [outcome.embedded.tolist() for outcome in found] == [[]] * 3 + [[0]] * 9
+    for outcome in found[:3]:
+        assert outcome.digest
+        assert outcome.problem.startswith("its embedding is not finite; ")
+        assert dict(outcome.failures) == {0: outcome.problem}
+
+
+SCARCE = {
+    "numpy": MemoryError(),
+    "torch": RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+    "cuda": torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+}
+
+
+@pytest.mark.parametrize("kind", SCARCE)
+def test_too_little_memory_costs_one_photograph_or_the_batch(kind):
+    class Large(Detector):
+        def detect(self, photos):
+            if photos[0][1, 0, 0] == 2:
+                raise SCARCE[kind]
+            return super().detect(photos)
+
+    class Few(Embedder):
+        def embed(self, crops):
+            if len(crops) > 1:
+                raise SCARCE[kind]
+            return super().embed(crops)
+
+    found = list(embed_photos(files(4), Large(), Few(), load=loader([[99]] * 4)))
+    assert [outcome.embedded.tolist() for outcome in found] == [[0], [], [0], [0]]
+    assert found[1].problem == "more pixels than fit in memory; make it smaller"
+    assert found[1].digest == "", "the next run tries it again"
+
+
+ODD = {
+    "box": replace(face(0, 0.99), box=np.array([0, 0, np.nan, 8], np.float32)),
+    "corners": replace(face(0, 0.99), box=np.zeros(3, np.float32)),
+    "landmarks": replace(face(0, 0.99), landmarks=np.full((5, 2), np.inf, np.float32)),
+    "points": replace(face(0, 0.99), landmarks=np.zeros((6, 2), np.float32)),
+    "score": face(0, float("nan")),
+    "no probability": face(0, 1.5),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+@pytest.mark.parametrize("embedder", [Embedder(), None])
+def test_a_detector_that_gives_no_numbers_costs_that_photograph(kind, embedder):
+    class Odd(Detector):
+        def detect(self, photos):
+            return [[ODD[kind]]] if photos[0][1, 0, 0] == 2 else super().detect(photos)
+
+    found = list(embed_photos(files(3), Odd(), embedder, load=loader([[99]] * 3)))
+    assert [outcome.problem == "" for outcome in found] == [True, False, True]
+    assert found[1].problem.startswith("expected finite boxes")
+    assert (found[1].digest, found[1].faces) == ("digest 1", ())
+
+
+@pytest.mark.parametrize("broken", ["detector", "embedder"])
+def test_an_error_of_the_program_is_no_photographs_problem(broken):
+    def fails(*arguments):
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    detector, embedder = Detector(), Embedder()
+    if broken == "detector":
+        detector.detect = fails
+    else:
+        embedder.embed = fails
+    with pytest.raises(RuntimeError, match="mat1"):
+        list(embed_photos(files(3), detector, embedder, load=loader([[99]] * 3)))
+
+
+def test_what_a_detector_refuses_is_that_photographs_problem():
+    class Picky(Detector):
+        def detect(self, photos):
+            if photos[0][1, 0, 0] == 2:
+                raise InputError("expected a sharper photograph")
+            return super().detect(photos)
+
+    found = list(embed_photos(files(3), Picky(), Embedder(), load=loader([[99]] * 3)))
+    assert [outcome.problem for outcome in found] == ["", "expected a sharper photograph", ""]
+    assert [outcome.digest for outcome in found] == ["digest 0", "digest 1", "digest 2"]
+    assert found[1].faces == ()
+
+
 def test_an_embedder_that_returns_another_shape_is_an_error():
     with pytest.raises(InputError, match=r"expected embeddings \(1, 3\) .*got \(1, 2\)"):
         run([[99]], Embedder(lambda crops: np.zeros((len(crops), 2))))
@@ -237,14 +369,28 @@ def test_an_early_stop_leaves_no_threads_and_torch_as_it_was(stop):
     assert torch.get_num_threads() == allowed
 
 
+def test_what_has_not_begun_is_dropped_at_a_stop(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    loaded = []
+
+    def slow(file):
+        time.sleep(0.1 * (file.id != "0.png"))
+        return loader([[99]] * 9, loaded)(file)
+
+    with closing(embed_photos(files(9), Detector(), None, load=slow)) as found:
+        next(found)
+    assert loaded in ([0], [0, 1])
+
+
 def test_each_thread_keeps_to_itself_meanwhile():
     embedder = Embedder()
     run([[99]] * 3, embedder)
     assert embedder.threads == {1}
 
 
-def test_large_photographs_are_looked_at_one_at_a_time(monkeypatch):
-    monkeypatch.setattr(pipeline, "ROOM", 8 * 64)
+@pytest.mark.parametrize("larger_than_all_room", [0, 1])
+def test_large_photographs_are_looked_at_one_at_a_time(monkeypatch, larger_than_all_room):
+    monkeypatch.setattr(pipeline, "ROOM", 8 * 64 - larger_than_all_room)
     at_once, most = [0], [0]
     lock = threading.Lock()
 
