@@ -155,7 +155,8 @@ class _Proposing:
     def _propose(self, probes: Singles, width: int) -> tuple[Singles, Places]:
         with by_products():
             chosen = None if self.alive.all() else self._selector()
-            scores, rows = self.index.search(probes, width, params=_params(self.kind, chosen))
+            search = _of_numpy(self.index, "search")
+            scores, rows = search(probes, width, params=_params(self.kind, chosen))
         return scores, rows
 
     def _selector(self) -> Any:
@@ -238,12 +239,15 @@ def _filled(kind: Kind, rows: _Rows, watch: Watch) -> tuple[Any, float]:
             part = rows.unit(np.arange(start, min(start + ADDED, count)))
             index.add(part)
             if not kind.approximate:
-                made = np.asarray(
-                    index.reconstruct_n(start, len(part))
-                )  # a tensor, if torch_utils is loaded
+                made = _of_numpy(index, "reconstruct_n")(start, len(part))
                 lost = max(lost, float(np.linalg.norm(made - part, axis=1).max()))
             advance(start + len(part))
     return index, 2 * lost + 2 * guard(index.d)
+
+
+def _of_numpy(index: Any, name: str) -> Any:
+    """faiss's own method; who imports its `torch_utils`, for tensors, replaces it everywhere."""
+    return getattr(index, f"{name}_numpy", getattr(index, name))
 
 
 def _faiss() -> Any:
