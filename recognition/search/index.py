@@ -246,7 +246,7 @@ def _filled(kind: Kind, rows: _Rows, watch: Watch) -> tuple[Any, float]:
 
 
 def _of_numpy(index: Any, name: str) -> Any:
-    """faiss's own method; who imports its `torch_utils`, for tensors, replaces it everywhere."""
+    """Faiss's own method; who imports its `torch_utils`, for tensors, replaces it everywhere."""
     return getattr(index, f"{name}_numpy", getattr(index, name))
 
 

@@ -1,5 +1,7 @@
 """Exact kinds give the exact answer; approximate ones miss people, and never misstate a score."""
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -125,3 +127,24 @@ def test_kinds_are_texts_and_back(one: int, two: int, numbers: Any) -> None:
 def test_other_texts_are_refused_in_a_sentence(text: str) -> None:
     with pytest.raises(InputError, match="expected"):
         parse_kind(text)
+
+
+BESIDE = """
+import faiss.contrib.torch_utils  # as pytorch-metric-learning does
+import numpy as np
+from recognition.embeddings import unit_rows
+from recognition.search.index import build_index
+from recognition.search.kinds import parse_kind
+from recognition.search.scan import Part
+rows = np.random.default_rng(0).standard_normal((400, 8)).astype(np.float32)
+parts = [Part.of(rows, np.arange(400))]
+for text in ("exact:float16", "ivf:nlist=4,nprobe=4", "hnsw"):
+    (hits,) = build_index(parse_kind(text), parts).best(unit_rows(rows[7:8]), 1)
+    print(hits[0].person, hits[0].score)
+"""
+
+
+def test_it_works_beside_what_replaces_methods_of_faiss() -> None:
+    found = subprocess.run([sys.executable, "-W", "error::DeprecationWarning:recognition", "-c", BESIDE],
+                           capture_output=True, text=True, check=False)  # fmt: skip
+    assert found.stdout.split() == ["7", "1.0"] * 3, found.stderr
