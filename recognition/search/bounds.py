@@ -5,9 +5,10 @@ processors do most in bfloat16; float32 is there always. Which is quickest is tr
 themselves, once for each size of the task, and none is used that breaks its own bound.
 """
 
+import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -155,11 +156,17 @@ class _Floats(_Product):
         self.guard = np.float32(2 * guard(len(self.columns)))
 
     def __call__(self, rows: slice) -> Singles:
-        scores: Singles = self.rows.vectors[rows] @ self.columns
+        scores = self._products(self.rows.vectors[rows])
         scores /= self.rows.lengths[rows, None]
         highest: Singles = self._highest(scores, rows)
         highest += self.guard
         return highest
+
+    def _products(self, vectors: Singles) -> Singles:
+        """By torch where it is loaded: threads of two libraries wait for each other's core."""
+        if "torch" not in sys.modules:
+            return cast(Singles, vectors @ self.columns)
+        return cast(Singles, (_tensor(vectors) @ _tensor(self.columns)).numpy())
 
 
 class _EightBits(_Product):

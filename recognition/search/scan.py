@@ -123,7 +123,9 @@ class _Found:
             places = (starts[:, None] + np.arange(BLOCK)).ravel()
             places = places[places < len(part.rows)]
             places = np.sort(places[part.alive[places]])
-            scores = part.rows.vectors[places] @ self.single / part.rows.lengths[places]
+            # by one thread: those of a product would spin on while the next search needs its core
+            scores = np.einsum("ij,j->i", part.rows.vectors[places], self.single)
+            scores /= part.rows.lengths[places]
             keep = scores >= self.floor
             self.rows.append((int(number), places[keep], scores[keep]))
         self._raise_floor()

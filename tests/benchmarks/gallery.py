@@ -40,12 +40,15 @@ import numpy.typing as npt
 from recognition.comparisons.threads import threads
 from recognition.contract import Contract, Preprocessing
 from recognition.embeddings import unit_rows
-from recognition.gallery.gallery import Gallery
+from recognition.gallery.gallery import EmbeddedGallery as Gallery
 from recognition.search import bounds
 from recognition.search.scan import best_people
 
 Singles = npt.NDArray[np.float32]
 Method = Callable[[Singles], npt.NDArray[np.int64]]
+
+
+IDLE = 0.2  # seconds after which threads of the one before no longer wait for work, spinning
 
 
 class Spent(NamedTuple):
@@ -134,6 +137,7 @@ def compare(rows: Singles, methods: dict[str, Method], size: int, rounds: int) -
     for number in range(rounds):
         probes = probes_of(rows, size, seed=100 * size + number)
         for name, method in methods.items():
+            time.sleep(IDLE)
             took = spent(partial(_answer, answers, name, method, probes))
             times[name].append(took)
         score = {k: np.einsum("ij,ij->i", rows[v], probes) for k, v in answers.items()}
