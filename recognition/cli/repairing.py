@@ -8,7 +8,9 @@ import typer
 
 from recognition.cli.console import bar, show_lines
 from recognition.cli.enrolled import show_json
+from recognition.errors import InputError
 from recognition.gallery.labelled import contract_of
+from recognition.gallery.milvus_address import is_milvus
 from recognition.gallery.repair import Finding, check, repair
 from recognition.report.text import legible
 
@@ -16,7 +18,12 @@ DAMAGED = 1
 
 
 def run_check(where: str, *, as_json: bool) -> None:
-    """Tell what is wrong, and leave with exit code 1 if anything is."""
+    """Tell what is wrong, and leave with exit code 1 if anything is.
+
+    Raises:
+        InputError: the gallery is on Milvus.
+    """
+    _require_folder(where)
     findings = check(where, watch=bar)
     if as_json:
         show_json({"format": 1, "findings": [asdict(one) for one in findings]})
@@ -30,7 +37,12 @@ def run_check(where: str, *, as_json: bool) -> None:
 
 
 def run_repair(where: str, into: Path, *, like: Path | None, as_json: bool) -> None:
-    """Save what is sound, and tell what was wrong."""
+    """Save what is sound, and tell what was wrong.
+
+    Raises:
+        InputError: the gallery is on Milvus.
+    """
+    _require_folder(where)
     done = repair(where, into, contract=contract_of(like) if like else None, watch=bar)
     if as_json:
         told = {"people": done.people, "samples": done.samples, "into": str(into)}
@@ -39,6 +51,14 @@ def run_repair(where: str, into: Path, *, like: Path | None, as_json: bool) -> N
     show_lines(_sentences(done.findings))
     show_lines([f"Saved {done.people:,} people with {done.samples:,} pictures"])
     typer.echo(f"Written to {legible(str(into))}; {legible(where)} is as it was")
+
+
+def _require_folder(where: str) -> None:
+    if is_milvus(where):
+        raise InputError(
+            "expected a gallery in a folder, whose files can be looked at, got one on Milvus; its "
+            "server checks what it keeps"
+        )
 
 
 def _sentences(findings: Iterable[Finding]) -> Iterator[str]:

@@ -371,6 +371,13 @@ def test_damage_is_found_and_the_rest_is_saved(embedded: Path) -> None:
     assert (again["people"], again["samples"]) == (5, 15)
 
 
+def test_only_files_of_a_folder_are_checked_and_repaired(tmp_path: Path) -> None:
+    where = f"milvus://{tmp_path}/people.db/people"
+    for verb in (("check", where), ("repair", where, "saved")):
+        assert "expected a gallery in a folder" in words(run("gallery", *verb, code=2))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_name_that_is_no_unicode_is_nobodys(embedded: Path) -> None:
     for verb in ("show", "remove", "erase"):
         refused = run("gallery", verb, "g", "caf\udce9", code=2)
