@@ -172,11 +172,12 @@ class Store:
             if not self._open:
                 raise InputError(f"{shown(self.path)} was closed; open the gallery again")
             free = self._free.pop() if self._free else None
-        connection = free or _connect(self.path)
-        try:
-            yield connection
-        finally:
-            self._give_back(connection)
+        with _readable():
+            connection = free or _connect(self.path)
+            try:
+                yield connection
+            finally:
+                self._give_back(connection)
 
     def _give_back(self, connection: sqlite3.Connection) -> None:
         with self._guard:
@@ -193,6 +194,15 @@ class Store:
         if name.startswith((*BUSY, "SQLITE_CANTOPEN")):
             return what + "see that the disk is well and that the folder can be written to"
         return what + WAY_OUT
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Damaged text, in a record or in what SQLite has to say of it, is a damaged file."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise sqlite3.DatabaseError("text in it is no UTF-8") from error
 
 
 def _connect(path: Path) -> sqlite3.Connection:

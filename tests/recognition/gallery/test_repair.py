@@ -131,6 +131,20 @@ def test_whatever_is_in_the_file_is_refused_or_saved(gallery: Path, tmp_path: Pa
             left.unlink()
 
 
+def test_a_schema_that_is_no_utf8_is_refused_in_a_sentence(gallery: Path) -> None:
+    path = gallery / "gallery.sqlite3"
+    raw = path.read_bytes()
+    for before, after in (
+        (b"tablepeoplepeople", b"table\xca\xff\xfeplepeople"),
+        (b"CREATE TABLE people", b"CREATE TABLE (((((("),
+    ):
+        assert before in raw
+        raw = raw.replace(before, after)
+    path.write_bytes(raw)
+    with pytest.raises(InputError, match="no UTF-8"):
+        Gallery.open(gallery)
+
+
 def test_a_damaged_list_of_parts_is_found_whatever_it_is(gallery: Path) -> None:
     path = gallery / "cache" / "parts.json"
     raw = path.read_bytes()
