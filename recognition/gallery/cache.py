@@ -23,9 +23,9 @@ import numpy.typing as npt
 from recognition.comparisons.threads import threads
 from recognition.datasets._files import reason
 from recognition.gallery.records import Numbers, Rows
-from recognition.gallery.store import sync_folder
 from recognition.search.quantised import Quantised
 from recognition.search.scan import Part
+from recognition.whole_files import private_file, sync_folder, written_whole
 
 FORMAT = 2
 LIST = "parts.json"
@@ -206,7 +206,8 @@ class Cache:
 
     def _list(self, entries: Sequence[Entry]) -> None:
         content = json.dumps({"format": FORMAT, "parts": entries}).encode()
-        _replace(self.folder / LIST, _sum_of(content) + content)
+        with written_whole(self.folder / LIST) as file:
+            file.write(_sum_of(content) + content)
 
     def _written(self, group: Sequence[Cached]) -> Entry:
         name = uuid4().hex
@@ -268,7 +269,7 @@ def _slices(part: Cached, key: str) -> Iterator[npt.NDArray[Any]]:
 def _write(path: Path, key: str, group: Sequence[Cached]) -> list[str]:
     """The bytes of an array of several parts, on the disk when it returns, and their sums."""
     sums = _Sums()
-    with _new(path) as file:
+    with private_file(path) as file:
         for array in (each for part in group for each in _slices(part, key)):
             raw = np.ascontiguousarray(array, TYPES[key]).reshape(-1).view(np.uint8).data
             file.write(raw)
@@ -316,20 +317,3 @@ def _sum(path: Path, start: int) -> str:
 
 def _sum_of(content: bytes) -> bytes:
     return hashlib.sha256(content).hexdigest().encode() + b"\n"
-
-
-def _new(path: Path) -> Any:
-    """A new file for the owner's eyes only."""
-    path.unlink(missing_ok=True)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    return os.fdopen(os.open(path, flags, 0o600), "wb")
-
-
-def _replace(path: Path, content: bytes) -> None:
-    partial = path.with_name(f"{path.name}.part")
-    with _new(partial) as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    sync_folder(path.parent)

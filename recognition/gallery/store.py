@@ -19,6 +19,7 @@ from recognition.errors import InputError
 from recognition.gallery.changes import Changes, now
 from recognition.gallery.records import FORMAT, PAGE, SCHEMA
 from recognition.gallery.snapshot import WAY_OUT, Snapshot
+from recognition.whole_files import sync_folder
 
 FILE = "gallery.sqlite3"
 WAIT = 30.0  # seconds for another writer to finish
@@ -239,14 +240,3 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
         if connection.in_transaction:  # SQLite itself ends it where the disk is full
             connection.execute("ROLLBACK")
         raise
-
-
-def sync_folder(folder: Path) -> None:
-    """See that the names in a folder are on the disk."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

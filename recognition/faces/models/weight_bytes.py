@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from recognition.datasets._files import refusing, require_file, shown
 from recognition.errors import InputError
+from recognition.whole_files import sync_folder
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -126,6 +127,7 @@ def written_beside(final: Path) -> Iterator[Path]:
         with partial.open("rb+") as file:
             os.fsync(file.fileno())
         partial.replace(final)
+        sync_folder(final.parent)
     finally:
         partial.unlink(missing_ok=True)
 
