@@ -6,22 +6,14 @@ from typing import Annotated
 import typer
 
 from recognition.cli.console import spoken_errors
+from recognition.cli.photo_options import Photographs
 
-PHOTOGRAPHS = "Photographs"
 FACES = "Which faces, and how"
 OUTPUT = "Output"
 
 
 def detect(
-    paths: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="PATH",
-            rich_help_panel=PHOTOGRAPHS,
-            help="Photographs (JPEG, PNG, WebP, BMP, PPM; HEIC with the extra heif), and folders "
-            "of them, whatever their depth.",
-        ),
-    ],
+    paths: Photographs,
     size: Annotated[
         str,
         typer.Option(

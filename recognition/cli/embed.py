@@ -6,23 +6,14 @@ from typing import Annotated
 import typer
 
 from recognition.cli.console import INTERRUPTED, spoken_errors
+from recognition.cli.photo_options import PHOTOGRAPHS, Device, Model, Photographs
 
-PHOTOGRAPHS = "Photographs"
 FACES = "Which faces"
-MODEL = "Model"
 OUTPUT = "Output"
 
 
 def embed(
-    paths: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="PATH",
-            rich_help_panel=PHOTOGRAPHS,
-            help="Photographs (JPEG, PNG, WebP, BMP, PPM; HEIC with the extra heif), and folders "
-            "of them, whatever their depth.",
-        ),
-    ],
+    paths: Photographs,
     labelled: Annotated[
         bool,
         typer.Option(
@@ -42,23 +33,8 @@ def embed(
             "rest is reported. 0 embeds all it finds.",
         ),
     ] = 0.95,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODEL",
-            rich_help_panel=MODEL,
-            help="Which network embeds: a file, such as face.onnx or the model.safetensors of our "
-            "own runs, or a name. By default facenet-pytorch's, if its weights are here.",
-        ),
-    ] = None,
-    device: Annotated[
-        str,
-        typer.Option(
-            metavar="DEVICE",
-            rich_help_panel=MODEL,
-            help="Where the network runs: cpu, cuda, cuda:1.",
-        ),
-    ] = "cpu",
+    model: Model = None,
+    device: Device = "cpu",
     out: Annotated[
         Path,
         typer.Option(

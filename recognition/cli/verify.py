@@ -9,10 +9,9 @@ from typing import Annotated
 import typer
 
 from recognition.cli.console import BAD_INPUT, spoken_errors
+from recognition.cli.photo_options import PHOTOGRAPHS, Device, Model
 from recognition.errors import InputError
 
-PHOTOGRAPHS = "Photographs"
-MODEL = "Model"
 DECISION = "When it is one person"
 OUTPUT = "Output"
 
@@ -38,23 +37,8 @@ def verify(
             help="Leave out what the detector takes for a face with less than this probability.",
         ),
     ] = 0.95,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODEL",
-            rich_help_panel=MODEL,
-            help="Which network embeds: a file, such as face.onnx or the model.safetensors of our "
-            "own runs, or a name. By default facenet-pytorch's, if its weights are here.",
-        ),
-    ] = None,
-    device: Annotated[
-        str,
-        typer.Option(
-            metavar="DEVICE",
-            rich_help_panel=MODEL,
-            help="Where the network runs: cpu, cuda, cuda:1.",
-        ),
-    ] = "cpu",
+    model: Model = None,
+    device: Device = "cpu",
     threshold: Annotated[
         float | None,
         typer.Option(
