@@ -23,11 +23,11 @@ import numpy.typing as npt
 from recognition.comparisons.threads import threads
 from recognition.datasets._files import reason
 from recognition.gallery.records import Numbers, Rows
-from recognition.search.quantised import Quantised
+from recognition.search.quantised import Quantised, levelled
 from recognition.search.scan import Part
 from recognition.whole_files import private_file, sync_folder, written_whole
 
-FORMAT = 2
+FORMAT = 3
 LIST = "parts.json"
 CHUNK = 2**25  # bytes hashed at a time, so that all threads have something to do
 ROOM = 2**18  # bytes of it in memory
@@ -38,7 +38,7 @@ TYPES = {
     "samples": "<i8",
     "people": "<i8",
     "vectors": "<f4",
-    "codes": "|i1",
+    "codes": "|u1",
     "steps": "<f4",
     "lost": "<f4",
     "lengths": "<f4",
@@ -75,6 +75,10 @@ class Cached(NamedTuple):
     def living(self) -> int:
         """How many of its samples are to be found."""
         return int(np.count_nonzero(self.part.alive))
+
+    def holding(self, rows: Quantised) -> "Cached":
+        """The same with these as what is searched."""
+        return self._replace(part=self.part._replace(rows=rows))
 
     def without(self, gone: Numbers) -> "Cached":
         """The same without samples, numbers ascending, which are found no more."""
@@ -213,6 +217,8 @@ class Cache:
         name = uuid4().hex
         folder = self.folder / name
         folder.mkdir(mode=0o700)
+        rows = levelled([part.part.rows for part in group])
+        group = [each.holding(some) for each, some in zip(group, rows, strict=True)]
         sums = {key: _write(folder / f"{key}.bin", key, group) for key in TYPES}
         living = [part.samples[part.part.alive] for part in group]
         sync_folder(folder)

@@ -16,13 +16,13 @@ import numpy.typing as npt
 from recognition.comparisons.product import HALF_UNIT, coarse_guard, guard
 from recognition.comparisons.threads import workers
 from recognition.embeddings import Floats, unit_rows
-from recognition.search.quantised import LARGEST, Codes, Quantised, Singles, quantise, slack
+from recognition.search.quantised import LARGEST, OFFSET, Codes, Quantised, Singles, quantise, slack
 
 Alive = npt.NDArray[np.bool_]
 Bounds = Callable[[slice], Singles]  # of the blocks of some rows: (b, m)
 
-STEP = 2**18  # rows multiplied at a time
-CELLS = 2**21  # scores of it: they stay in a cache
+STEP = 2**13  # rows multiplied at a time, whose codes stay in a cache
+CELLS = 2**21  # scores of it: so do they
 APART = 16  # probes from which each thread multiplies rows of its own, not all the same ones
 SMALL = 2**16  # fewer rows, or cells of them all, are multiplied in float32 without a trial
 TILE, GROUP = 16, 8  # columns that a processor multiplies at once; rows taken as one at most
@@ -175,8 +175,8 @@ class _EightBits(_Product):
     def __init__(self, rows: Quantised, alive: Alive, probes: Floats, block: int) -> None:
         super().__init__(rows, alive, probes, block)
         # probes in float32 differ from those in float64 by less than guard has for it
-        coded = quantise(probes.astype(np.float32))
-        self.codes = np.ascontiguousarray(coded.codes.T)
+        coded = quantise(probes.astype(np.float32), 0)
+        self.codes = np.ascontiguousarray((coded.codes - np.uint8(OFFSET)).view(np.int8).T)
         self.steps = coded.steps
         self.lost = coded.lost
         # as many rows as one: a product with few columns leaves most of the processor's tile idle
@@ -196,22 +196,24 @@ class _EightBits(_Product):
     def _products(self, codes: Codes) -> Any:
         """(n, m) whole numbers: of `group` rows at a time with the probes' codes, block by block."""
         torch = _torch()
+        signed = (_tensor(codes) ^ OFFSET).view(torch.int8)
         whole = len(codes) // self.group * self.group
-        rest = torch._int_mm(_tensor(codes[whole:]), _tensor(self.codes))
+        rest = torch._int_mm(signed[whole:], _tensor(self.codes))
         if not whole:
             return rest
-        wide = codes[:whole].reshape(-1, self.group * codes.shape[1])
-        found = torch._int_mm(_tensor(wide), _tensor(self.blocks)).reshape(whole, -1)
+        wide = signed[:whole].reshape(-1, self.group * codes.shape[1])
+        found = torch._int_mm(wide, _tensor(self.blocks)).reshape(whole, -1)
         return found if whole == len(codes) else torch.cat([found, rest])
 
     def right(self) -> bool:
         """Whether it is exact, also where sums are largest."""
-        rows = np.concatenate([self.rows.codes[:TRIED], self.codes.T, -self.codes.T])
-        extreme = np.full((3, len(self.codes)), LARGEST, np.int8)
-        extreme[1] *= -1
-        rows = np.concatenate([rows, extreme])
+        own = self.codes.T.astype(np.int64)
+        extreme = LARGEST * np.array([[1], [-1], [1]]).repeat(len(self.codes), axis=1)
+        rows = np.concatenate(
+            [self.rows.codes[:TRIED].astype(np.int64) - OFFSET, own, -own, extreme]
+        )
         try:
-            product = self._products(rows).numpy()
+            product = self._products((rows + OFFSET).astype(np.uint8)).numpy()
         except (AttributeError, RuntimeError):
             return False
         exact = rows.astype(np.float64) @ self.codes.astype(np.float64)  # whole, below 2^53

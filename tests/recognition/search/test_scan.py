@@ -13,7 +13,7 @@ from recognition.errors import InputError
 from recognition.search import bounds as bounds_module
 from recognition.search import scan
 from recognition.search.bounds import block_bounds
-from recognition.search.quantised import quantise, slack
+from recognition.search.quantised import OFFSET, common_step, levelled, quantise, slack
 from recognition.search.scan import Part, best_people
 
 Floats = npt.NDArray[np.float64]
@@ -57,6 +57,8 @@ def test_it_is_what_looking_at_every_score_finds(data: st.DataObject) -> None:
     for probe, found in zip(probes, together, strict=True):
         (alone,) = best_people(parts, probe[None], k)
         assert found == alone, "whatever the number of probes, and so the product"
+        by_numbers = best_people(parts, probe[None], k, numbers="float32")
+        assert by_numbers == [found]
         assert [(hit.person, hit.score) for hit in found] == brute(
             vectors, people.tolist(), probe, k
         )
@@ -157,10 +159,30 @@ def test_a_code_and_its_rest_make_the_vector() -> None:
     random = np.random.default_rng(4)
     vectors = random.standard_t(2, (50, 16)).astype(np.float32) * 1e-3
     made = quantise(vectors)
-    rest = unit_rows(vectors) - made.steps[:, None].astype(float) * made.codes
+    codes = made.codes.astype(float) - OFFSET
+    rest = unit_rows(vectors) - made.steps[:, None].astype(float) * codes
     assert (np.linalg.norm(rest, axis=1) <= made.lost).all()
-    assert np.abs(made.codes).max(axis=1).tolist() == [127] * 50
+    assert (made.lost < 2.01 * made.steps).all(), "half a step in each of 16 numbers, or less"
+    assert np.abs(codes).max() == 127
+    own = quantise(vectors, 0)
+    assert np.abs(own.codes.astype(float) - OFFSET).max(axis=1).tolist() == [127] * 50
     assert slack(0.0, 0.0, 16) > 0
+
+
+def test_rows_have_the_same_step_but_for_few() -> None:
+    vectors = np.random.default_rng(4).standard_normal((5000, 16)).astype(np.float32)
+    vectors[77] = np.eye(16)[3]
+    made = quantise(vectors)
+    common = common_step(made.steps)
+    assert (made.steps >= np.float32(common)).all()
+    assert 0 < np.count_nonzero(made.steps > common) < 2 * 5000 / 2**8
+    assert made.steps[77] == np.float32(1 / 127)
+    (same,) = levelled([made])
+    assert same is made
+    one_by_one = [quantise(row[None]) for row in vectors[:300]]
+    level = np.concatenate([one.steps for one in levelled(one_by_one)])
+    assert np.count_nonzero(level == level.min()) > 0.98 * 300
+    assert levelled([]) == []
 
 
 def test_vectors_without_a_direction_are_refused() -> None:
