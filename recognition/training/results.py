@@ -37,12 +37,8 @@ def describe(
     return {
         "command": printable(command),
         "seconds": round(seconds, 1),
-        "versions": {"python": platform.python_version(), **_versions()},
-        "machine": {
-            "processor": platform.machine(),
-            "cores": os.cpu_count(),
-            "threads": torch.get_num_threads(),
-        },
+        "versions": versions(),
+        "machine": machine(),
         "recipe": asdict(plan.recipe),
         "seeds": list(plan.seeds),
         "resamples": plan.replicates,
@@ -158,5 +154,16 @@ def _side(pictures: Pictures) -> dict[str, Any]:
     }
 
 
-def _versions() -> dict[str, str]:
-    return {name: metadata.version(name) for name in PACKAGES}
+def versions() -> dict[str, str]:
+    """Of Python and of what the numbers come from."""
+    found = {name: metadata.version(name) for name in PACKAGES}
+    return {"python": platform.python_version(), **found}
+
+
+def machine() -> dict[str, Any]:
+    """What was computed on."""
+    return {
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+    }

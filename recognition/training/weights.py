@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,23 +17,47 @@ from recognition.training.recipe import Recipe
 
 
 def save_weights(run: Run, trained: Trained, folder: Path, recipe: Recipe) -> None:
-    """Write `HEAD-SEED.backbone.safetensors` and `HEAD-SEED.classes.safetensors`.
+    """Write `HEAD-SEED.backbone.safetensors` and `HEAD-SEED.classes.safetensors` of a comparison."""
+    save_network(
+        trained.backbone,
+        trained.head,
+        trained.people.tolist(),
+        folder,
+        backbone_name=recipe.backbone,
+        head_name=run.head,
+        seed=run.seed,
+        name=run.asked,
+    )
+
+
+def save_network(
+    backbone: nn.Module,
+    head: nn.Module,
+    people: Sequence[str],
+    folder: Path,
+    *,
+    backbone_name: str,
+    head_name: str,
+    seed: int,
+    name: str,
+) -> None:
+    """Write `NAME-SEED.backbone.safetensors` and `NAME-SEED.classes.safetensors`.
 
     The metadata says what is needed to use them: the backbone's name, how pictures are prepared,
     the head's setting, and which person each row of the class weights stands for.
     """
     folder.mkdir(exist_ok=True)
-    side = find_backbone(recipe.backbone).input_size
-    shared = {"head": run.head, "seed": str(run.seed), "backbone": recipe.backbone}
+    side = find_backbone(backbone_name).input_size
+    shared = {"head": head_name, "seed": str(seed), "backbone": backbone_name}
     preparation = f"RGB, resized to {side} x {side}, (value - 127.5) / 128"
     input_ = asdict(Preprocessing(alignment="whole", height=side, width=side))  # what faces read
     described = {"input": preparation, "preprocessing": json.dumps(input_)}
-    people = json.dumps(trained.people.tolist())
-    _save(trained.backbone, folder, run, "backbone", {**shared, **described})
-    _save(trained.head, folder, run, "classes", {**shared, "people": people})
+    start = re.sub(r"[^\w.=-]", "_", name)  # a head's options are no path
+    _save(backbone, folder / f"{start}-{seed}.backbone.safetensors", {**shared, **described})
+    told = {**shared, "people": json.dumps(list(people))}
+    _save(head, folder / f"{start}-{seed}.classes.safetensors", told)
 
 
-def _save(module: nn.Module, folder: Path, run: Run, part: str, metadata: dict[str, str]) -> None:
+def _save(module: nn.Module, path: Path, metadata: dict[str, str]) -> None:
     tensors = {name: value.contiguous() for name, value in module.state_dict().items()}
-    name = re.sub(r"[^\w.=-]", "_", run.asked)  # a head's options are no path
-    save_file(tensors, folder / f"{name}-{run.seed}.{part}.safetensors", metadata)
+    save_file(tensors, path, metadata)
