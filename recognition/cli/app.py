@@ -16,6 +16,7 @@ from recognition.cli.gallery import gallery
 from recognition.cli.help import Grouped
 from recognition.cli.identify import identify
 from recognition.cli.index import index
+from recognition.cli.train import train
 from recognition.cli.verify import verify
 from recognition.cli.weights import weights
 
@@ -31,6 +32,7 @@ app.command(cls=Grouped, short_help="Cut out the faces on photographs, and show 
 app.command(cls=Grouped, short_help="Say what works here, and what mends the rest.")(doctor)
 app.command(cls=Grouped, short_help="Find and embed the faces on photographs.")(embed)
 app.command(cls=Grouped, short_help="Say what your embeddings are worth on strangers.")(evaluate)
+app.command(cls=Grouped, short_help="Train one network, and keep the best of it.")(train)
 app.command(cls=Grouped, short_help="Say whether two photographs show one person.")(verify)
 app.add_typer(weights, name="weights", short_help="Published weights: list, fetch, verify.")
 app.add_typer(export, name="export", short_help="Write a network for other programs.")
@@ -55,7 +57,7 @@ def _options(
     """How well embeddings tell people apart who were never seen in training.
 
     Exit codes: 0 done; 1 a check said no (verify, doctor, gallery check); 2 the input or the options make no sense, one sentence on stderr says why,
-    and nothing was written; 130 stopped by Ctrl-C, and nothing was written (embed keeps what is finished); 141 who read the output closed it.
+    and nothing was written; 130 stopped by Ctrl-C, and nothing was written (embed and train keep what is finished); 141 who read the output closed it.
     """
 
 
