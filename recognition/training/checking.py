@@ -50,6 +50,11 @@ def check_types(section: object) -> None:
         wanted, read = _READERS[kind]
         value = getattr(section, name)
         found = read(value)
+        if found is None and kind is str and isinstance(value, str):
+            raise InputError(
+                f"{key_of(section, name)}: expected text that UTF-8 can write, as it is kept in a "
+                f"file, got {said(value)}; rename what it names"
+            )
         if found is None:
             raise InputError(f"{key_of(section, name)}: expected {wanted}, got {said(value)}")
         object.__setattr__(section, name, found)
@@ -144,7 +149,7 @@ def _numbers(value: object) -> tuple[float, ...] | None:
 
 
 _READERS: dict[object, tuple[str, Callable[[object], object]]] = {
-    str: ("Unicode text, in quotation marks in a file", _text),
+    str: ("text, in quotation marks", _text),
     bool: ("true or false", _truth),
     int: ("a whole number", _whole),
     float: ("a number", _number),

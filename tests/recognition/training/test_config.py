@@ -104,8 +104,9 @@ def refused(make):
             {"validation_share": 1},
             "data.validation_share: expected 0 < validation_share",
         ),
+        (DataConfig, {"pictures": 5}, "data.pictures: expected text, in quotation marks, got 5"),
         (DataConfig, {"people": 5}, "data.people: goes with pictures of one's own, got 5"),
-        (DataConfig, {"pictures": "a\udcff"}, "data.pictures: expected Unicode text, in quotation"),
+        (DataConfig, {"pictures": "a\udcff"}, "data.pictures: expected text that UTF-8 can write"),
         (
             ModelConfig,
             {"head": "arcfase"},
@@ -150,7 +151,7 @@ def refused(make):
         (RunConfig, {"device": "gpu"}, "run.device: expected cpu, cuda, cuda:0"),
         (RunConfig, {"device": "cuda:"}, "run.device: expected cpu, cuda, cuda:0"),
         (RunConfig, {"device": "meta"}, "run.device: expected cpu, cuda, cuda:0"),
-        (RunConfig, {"precision": 32}, "run.precision: expected Unicode text, in quotation marks"),
+        (RunConfig, {"precision": 32}, "run.precision: expected text, in quotation marks, got 32"),
         (
             RunConfig,
             {"precision": "fp16"},
