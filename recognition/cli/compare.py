@@ -110,7 +110,8 @@ def compare(
         typer.Option(
             metavar="NAME",
             rich_help_panel=TRAINING,
-            help="The network: small, or inception_resnet_v1 (slow on a CPU).",
+            help="The network: small; mobilefacenet, iresnet18, 34, 50, 100 or 200, "
+            "inception_resnet_v1 (slow on a CPU); timm:NAME with the extra timm.",
         ),
     ] = "small",
     steps: Annotated[

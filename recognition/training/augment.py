@@ -6,6 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from recognition.backbones.registry import FACENET, Standardisation
+from recognition.training.recipe import Recipe
+
 
 class Changes(Protocol):
     """How much pictures are changed; `Recipe` says what each number is."""
@@ -22,10 +25,11 @@ class Changes(Protocol):
     def light(self) -> float: ...
 
 
-def to_input(images: Tensor) -> Tensor:
-    """(B, H, W, 3) uint8 -> (B, 3, H, W) float32 in about [-1, 1], facenet's standardisation."""
+def to_input(images: Tensor, standardisation: Standardisation = FACENET) -> Tensor:
+    """(B, H, W, 3) uint8 -> (B, 3, H, W) float32 in about [-1, 1], (value - mean) / std."""
+    mean, std = standardisation
     # a permuted view of channels-last pixels is a channels-last tensor: nothing is copied twice
-    return images.permute(0, 3, 1, 2).float().sub_(127.5).div_(128)
+    return images.permute(0, 3, 1, 2).float().sub_(mean).div_(std)
 
 
 def augment(pictures: Tensor, recipe: Changes, generator: torch.Generator) -> Tensor:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from margin_losses import HeadSpec, Margin, keep_dominant
+from recognition.backbones.registry import find_backbone
 from recognition.comparisons import compare_all
 from recognition.datasets.pictures import Pictures
 from recognition.errors import InputError
@@ -192,11 +193,15 @@ def _judge(
     trained: Trained, learn: Pictures, test: Pictures, plan: Plan, seed: int, watch: Watch
 ) -> tuple[Evaluation, Mapping[str, Estimate]]:
     options = {"replicates": plan.replicates, "seed": seed}
+    prepared = find_backbone(plan.recipe.backbone).standardisation
     with watch("scoring strangers", len(test) + len(learn)) as advance:
-        found = embed(trained.backbone, test.images, progress=advance)
+        found = embed(trained.backbone, test.images, standardisation=prepared, progress=advance)
         evaluation = evaluate_strangers(found, test.labels, **options)
         learned = embed(
-            trained.backbone, learn.images, progress=lambda done: advance(len(test) + done)
+            trained.backbone,
+            learn.images,
+            standardisation=prepared,
+            progress=lambda done: advance(len(test) + done),
         )
         weights = _class_weights(trained, learned, learn.labels)
         angles = class_angles(learned, learn.labels, weights, trained.people, **options)
@@ -233,11 +238,13 @@ def _train(head: str, learn: Pictures, recipe: Recipe, seed: int, watch: Watch) 
 def _tune(head: str, learn: Pictures, plan: Plan, seed: int, watch: Watch) -> tuple[Trial, ...]:
     """Every setting of a head, judged on people held out; none where options were given."""
     trials = []
+    prepared = find_backbone(plan.recipe.backbone).standardisation
     rest = _without_tuning_people(learn, plan, seed)
     held_out = learn.of(np.setdiff1d(learn.people, rest.people))
     for setting in TRIALS.get(_key(head), ()):
         trained = _train(setting, rest, plan.recipe, seed, watch)
-        scores = compare_all(embed(trained.backbone, held_out.images), held_out.labels)
+        found = embed(trained.backbone, held_out.images, standardisation=prepared)
+        scores = compare_all(found, held_out.labels)
         trials.append(Trial(setting, equal_error_rate(scores).rate))
         log.info("%s seed %d: tuning equal error rate %.4f", *trials[-1][:1], seed, trials[-1].eer)
     return tuple(trials)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from margin_losses import MarginHead
 from recognition.backbones import create_backbone
-from recognition.backbones.registry import find_backbone
+from recognition.backbones.registry import FACENET, Standardisation, find_backbone
 from recognition.datasets.pictures import Pictures
 from recognition.errors import InputError
 from recognition.training.augment import augment, to_input
@@ -135,12 +135,13 @@ def _batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Shuffled epochs without end, every batch of one size."""
     labels = torch.from_numpy(codes)
+    standardisation = find_backbone(recipe.backbone).standardisation
     size = min(recipe.batch_size, len(images))
     while True:
         order = torch.randperm(len(images), generator=generator)
         for rows in torch.split(order, size):
             if len(rows) == size:  # what is left over comes first in another epoch
-                batch = to_input(images[rows].to(device))
+                batch = to_input(images[rows].to(device), standardisation)
                 yield augment(batch, recipe, generator), labels[rows].to(device)
 
 
@@ -149,10 +150,13 @@ def embed(
     backbone: nn.Module,
     images: npt.NDArray[np.uint8],
     *,
+    standardisation: Standardisation = FACENET,
     batch_size: int = 256,
     progress: Callable[[int], None] | None = None,
 ) -> npt.NDArray[np.float32]:
     """Embeddings (N, D) of pictures (N, H, W, 3), not normalised; one forward pass each.
+
+    The standardisation is that of the backbone's entry in `BACKBONES`.
 
     Raises:
         InputError: no pictures.
@@ -164,7 +168,7 @@ def embed(
     found = []
     for start in range(0, len(images), batch_size):
         batch = _tensor(images[start : start + batch_size]).to(device)
-        found.append(backbone(to_input(batch)).float().cpu().numpy())
+        found.append(backbone(to_input(batch, standardisation)).float().cpu().numpy())
         if progress is not None:
             progress(min(start + batch_size, len(images)))
     return np.concatenate(found)

@@ -24,7 +24,7 @@ class Recipe:
     """AdamW with a short warm-up and a cosine decay to zero.
 
     Attributes:
-        backbone: a name in `BACKBONES`.
+        backbone: a name in `BACKBONES`, or `timm:NAME`.
         steps: batches seen; the same for every data set, so a run takes the same time on each.
         batch_size: pictures a batch.
         lr: the highest learning rate.

@@ -10,7 +10,6 @@ from safetensors.torch import save_file
 from torch import nn
 
 from recognition.backbones.registry import find_backbone
-from recognition.contract import Preprocessing
 from recognition.training.compare import Run
 from recognition.training.loop import Trained
 from recognition.training.recipe import Recipe
@@ -47,11 +46,12 @@ def save_network(
     the head's setting, and which person each row of the class weights stands for.
     """
     folder.mkdir(exist_ok=True)
-    side = find_backbone(backbone_name).input_size
+    kind = find_backbone(backbone_name)
+    side, (mean, std) = kind.input_size, kind.standardisation
     shared = {"head": head_name, "seed": str(seed), "backbone": backbone_name}
-    preparation = f"RGB, resized to {side} x {side}, (value - 127.5) / 128"
-    input_ = asdict(Preprocessing(alignment="whole", height=side, width=side))  # what faces read
-    described = {"input": preparation, "preprocessing": json.dumps(input_)}
+    preparation = f"RGB, resized to {side} x {side}, (value - {mean:g}) / {std:g}"
+    input_ = json.dumps(asdict(kind.preprocessing))  # what faces read
+    described = {"input": preparation, "preprocessing": input_}
     start = re.sub(r"[^\w.=-]", "_", name)  # a head's options are no path
     _save(backbone, folder / f"{start}-{seed}.backbone.safetensors", {**shared, **described})
     told = {**shared, "people": json.dumps(list(people))}

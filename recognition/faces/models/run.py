@@ -16,6 +16,7 @@ from recognition.faces.models.weight_bytes import (
 )
 
 if TYPE_CHECKING:
+    from recognition.backbones import Backbone
     from recognition.faces.models.network import TorchEmbedder
 
 EXPECTED = "weights of a network in safetensors"
@@ -31,7 +32,7 @@ def load_safetensors(path: Path, *, device: str = "cpu") -> "TorchEmbedder":
     Raises:
         InputError: no such file, a damaged or changed one, or one of another network.
     """
-    from recognition.backbones import BACKBONES, create_backbone
+    from recognition.backbones.registry import BACKBONES, NAMES, TIMM, find_backbone
     from recognition.faces.models.network import TorchEmbedder
 
     raw, sha256 = read_bytes(path, EXPECTED)
@@ -41,23 +42,24 @@ def load_safetensors(path: Path, *, device: str = "cpu") -> "TorchEmbedder":
     tensors = tensors_of_safetensors(raw, path)
     told = _metadata(raw)
     backbone = (card.backbone if card else "") or told.get("backbone", "")
-    if backbone not in BACKBONES:
+    if backbone not in BACKBONES and not backbone.startswith(TIMM):
         raise InputError(
-            f"{shown(path)}: expected weights of {' or '.join(BACKBONES)}, got "
+            f"{shown(path)}: expected weights of {NAMES}, got "
             f"{listed([backbone]) if backbone else 'a file that names no backbone'}; name a "
             "backbone that recognition compare wrote, or the network with "
             "package.module:factory@weights.safetensors"
         )
-    card = card or _card_of_run(told, backbone, path)
-    network = create_backbone(backbone)
+    kind = find_backbone(backbone)
+    card = card or _card_of_run(told, kind, path)
+    network = kind.build()
     fill(network, tensors, path, backbone)
     contract = Contract(
         card.name or path.name,
         card.original_sha256 or sha256,
-        BACKBONES[backbone].embedding_dim,
+        kind.embedding_dim,
         card.preprocessing,
         card.licence,
-        versions("torch", *(["facenet-pytorch"] if backbone == "inception_resnet_v1" else [])),
+        versions("torch", *kind.packages),
     )
     return TorchEmbedder.of(network, contract, device=device)
 
@@ -83,12 +85,9 @@ def weights_in(folder: Path) -> Path:
     return found[0]
 
 
-def _card_of_run(told: dict[str, str], backbone: str, path: Path) -> Card:
-    from recognition.backbones import BACKBONES
-
-    side = BACKBONES[backbone].input_size
+def _card_of_run(told: dict[str, str], kind: "Backbone", path: Path) -> Card:
     if "preprocessing" not in told:
-        return Card(Preprocessing(alignment="whole", height=side, width=side), licence=OWN)
+        return Card(kind.preprocessing, licence=OWN)
     with refusing(path, "how its crops are prepared, in JSON", "train it again"):
         values = json.loads(told["preprocessing"])
         return Card(Preprocessing(**values), licence=told.get("licence", OWN))

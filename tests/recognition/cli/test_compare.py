@@ -175,7 +175,7 @@ def refuse(*arguments: object, expecting: str, at: Path) -> None:
         (["--head", "arcface:m=28.6"], "m=0.4992 is the same angle"),
         (["--head", "normface:s=-1"], "expected a number 0 < s <= 1000"),
         (["--head", "arcface", "--head", "ArcFace"], "is named twice"),
-        (["--backbone", "resnet"], "unknown backbone 'resnet'; known: small, inception_resnet_v1"),
+        (["--backbone", "resnet"], "unknown backbone 'resnet'; did you mean 'iresnet"),
         (["--steps", 0], "steps: expected a whole number >= 1, got 0"),
         (["--lr", "nan"], "lr: expected 0 <= lr <= 10, got nan"),
         (["--device", "abacus"], "device 'abacus' cannot be used here"),

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from recognition.backbones.registry import FACENET, INSIGHTFACE
 from recognition.training.augment import augment, to_input
 from recognition.training.recipe import Recipe
 
@@ -41,6 +42,13 @@ def test_black_and_white_become_the_ends_of_facenets_range():
     expected = torch.tensor([[-0.99609375, 0.99609375], [-0.00390625, 0.00390625]])
     assert torch.equal(found, expected.expand(1, 3, 2, 2))
     assert found.dtype == torch.float32
+
+
+def test_another_standardisation_is_what_it_says():
+    pixels = torch.tensor([0, 255, 51, 204], dtype=torch.uint8).repeat(3, 1).T.view(1, 2, 2, 3)
+    found = to_input(pixels, INSIGHTFACE)
+    torch.testing.assert_close(found[0, 0], torch.tensor([[-1.0, 1.0], [-0.6, 0.6]]))
+    assert torch.equal(to_input(pixels, FACENET), to_input(pixels))
 
 
 def test_colours_become_channels_and_rows_stay_rows():

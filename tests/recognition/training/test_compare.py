@@ -5,6 +5,7 @@ from torch import nn
 
 import recognition.training.compare as module
 from margin_losses import MARGINS, MarginHead
+from recognition.backbones.registry import FACENET, INSIGHTFACE
 from recognition.comparisons import compare_all
 from recognition.datasets.drawn import draw_faces
 from recognition.datasets.pictures import Pictures
@@ -133,6 +134,22 @@ def test_tuning_takes_the_setting_with_the_lowest_error_on_people_held_out(calls
         for trial in run.trials:
             rows = embed(Pixels(trial.head in GOOD), judges.images)
             assert trial.eer == equal_error_rate(compare_all(rows, judges.labels)).rate
+
+
+@pytest.mark.parametrize(("name", "kind"), [("iresnet50", INSIGHTFACE), ("small", FACENET)])
+def test_every_embedding_is_of_pictures_prepared_for_the_backbone(
+    calls, task, trials, monkeypatch, name, kind
+):
+    seen = []
+
+    def embedded(*args, standardisation, **options):
+        seen.append(standardisation)
+        return embed(*args, standardisation=standardisation, **options)
+
+    monkeypatch.setattr(module, "embed", embedded)
+    chosen = Plan(("softmax",), Recipe(backbone=name, steps=2), replicates=20, tune=True)
+    list(compare(lambda seed: task, chosen))
+    assert seen == [kind] * 5  # three trials, strangers, and those learned from
 
 
 def test_nobody_held_out_for_tuning_or_for_the_test_is_ever_trained_on(calls, task, trials):

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from margin_losses import MarginHead
-from recognition.backbones import create_backbone
+from recognition.backbones import Standardisation, create_backbone, find_backbone
 from recognition.datasets.drawn import draw_faces
 from recognition.datasets.pictures import Pictures
 from recognition.errors import InputError
@@ -247,6 +247,34 @@ def test_embeddings_are_what_the_network_gives_for_prepared_pictures(faces):
 
     expected = 10 * (faces.images.mean((1, 2)) - 127.5) / 128  # not normalised
     np.testing.assert_allclose(embed(Mean(), faces.images), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(("backbone", "white"), [("mobilefacenet", 1.0), ("small", 127.5 / 128)])
+def test_pictures_are_prepared_as_the_backbone_has_it(monkeypatch, backbone, white):
+    side = find_backbone(backbone).input_size
+    names = np.array(list("aabb"))
+    white_faces = np.full((4, side, side, 3), 255, np.uint8)
+    faces = Pictures(white_faces, names, np.arange(4).astype(str), "made up")
+    seen = []
+    change = loop.augment
+    monkeypatch.setattr(
+        loop, "augment", lambda batch, *rest: seen.append(batch) or change(batch, *rest)
+    )
+    train(faces, "normface:s=8", Recipe(backbone=backbone, steps=1, batch_size=2))
+    assert (seen[0] == white).all()
+
+
+def test_embedding_prepares_pictures_as_it_is_told(faces):
+    class First(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gain = nn.Parameter(torch.ones(()))
+
+        def forward(self, pictures):
+            return self.gain * pictures[:, :, 0, 0]
+
+    found = embed(First(), faces.images, standardisation=Standardisation(100.0, 50.0))
+    np.testing.assert_allclose(found, (faces.images[:, 0, 0] - 100.0) / 50, atol=1e-6)
 
 
 def test_embedding_tells_how_many_pictures_are_done(faces, trained):

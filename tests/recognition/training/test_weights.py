@@ -5,14 +5,17 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from margin_losses import MarginHead
 from recognition import Options, evaluate
 from recognition.backbones import create_backbone
+from recognition.backbones.registry import INSIGHTFACE
+from recognition.contract import Preprocessing
 from recognition.datasets.drawn import draw_faces
 from recognition.datasets.weight_files import read_weights
 from recognition.evaluation import class_angles
+from recognition.faces.models import load_embedder
 from recognition.training.compare import Run
 from recognition.training.loop import embed, train
 from recognition.training.recipe import Recipe
@@ -92,6 +95,22 @@ def test_the_files_say_what_is_needed_to_use_them(folder, trained):
     found = metadata(folder / "lsoftmax-4.classes.safetensors")
     assert json.loads(found.pop("people")) == trained.people.tolist() == ["p000", "p001", "p002"]
     assert found == shared
+
+
+def test_a_network_of_insightface_is_used_as_it_was_trained(tmp_path):
+    recipe = Recipe(backbone="mobilefacenet", steps=1, batch_size=4)
+    faces = draw_faces(2, 2, size=112)
+    trained = train(faces, "normface", recipe)
+    save_weights(run_of("normface", 0), trained, tmp_path / "weights", recipe)
+    file = tmp_path / "weights/normface-0.backbone.safetensors"
+    assert metadata(file)["input"] == "RGB, resized to 112 x 112, (value - 127.5) / 127.5"
+    embedder = load_embedder(file)
+    told = Preprocessing("whole", 112, 112, std=(127.5, 127.5, 127.5))
+    assert embedder.contract.preprocessing == told
+    rows = embed(trained.backbone, faces.images, standardisation=INSIGHTFACE)
+    np.testing.assert_allclose(embedder.embed(faces.images), rows, rtol=1e-4, atol=1e-7)
+    save_file(load_file(file), file, {"backbone": "mobilefacenet"})
+    assert load_embedder(file).contract.preprocessing == told, "it goes without saying"
 
 
 def test_class_weights_are_read_back_with_their_people(folder, trained):
