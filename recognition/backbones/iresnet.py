@@ -44,6 +44,8 @@ class IResNet(nn.Module):
     """Four stages of units and a layer over all places: (B, 3, 112, 112) -> (B, embedding_dim).
 
     The last normalisation learns no scale: its weight stays 1.
+    Fresh weights are for training: in evaluation mode, before the running statistics have seen a few
+    batches, what 50 layers and more give overflows float32.
 
     Args:
         depths: units in each stage.
