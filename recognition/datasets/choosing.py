@@ -23,7 +23,7 @@ class Kept(NamedTuple):
 
 
 def choose(
-    labels: Sequence[str],
+    labels: Sequence[str] | npt.NDArray[np.str_],
     sides: tuple[int, int],
     *,
     people: int | Sequence[str] | None,

@@ -1,6 +1,7 @@
 """Pictures as every reader hands them out: decoded by Pillow, upright, RGB, of one size."""
 
 import io
+import re
 import stat
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ from recognition.errors import InputError
 
 Pixels = npt.NDArray[np.uint8]
 Source = Path | bytes | bytearray | Pixels
+_REMARKS = ("ignore", None, Warning, re.compile(r"(PIL|pillow_heif)\b"), 0)  # a filter of warnings
 FORMATS = ("PPM", "PNG", "JPEG", "WEBP")  # Pillow's names; PGM is one of its PPM
 
 
@@ -98,11 +100,11 @@ def opened(
     Raises:
         Exception: nearly any, where there is no such picture; `few_words` says why.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # odd metadata
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(file, formats=formats) as image:
-            yield image
+    _leave_remarks_unheard()
+    with Image.open(file, formats=formats) as image:
+        if Image.MAX_IMAGE_PIXELS and image.width * image.height > Image.MAX_IMAGE_PIXELS:
+            raise Image.DecompressionBombError
+        yield image
 
 
 class Upright(NamedTuple):
@@ -155,11 +157,21 @@ def few_words(error: BaseException) -> str:
     """Why something could not be read, short enough for a list."""
     if isinstance(error, UnidentifiedImageError):
         return "not a PPM, PNG, JPEG or WebP picture"
-    if isinstance(error, Image.DecompressionBombWarning | Image.DecompressionBombError):
+    if isinstance(error, Image.DecompressionBombError):
         return f"more than {Image.MAX_IMAGE_PIXELS:,} pixels"
     cause = getattr(error, "reason", None) or error  # what urllib wraps
     lines = str(getattr(cause, "strerror", None) or cause).splitlines() or ["no reason given"]
     return lines[0] if isinstance(error, OSError) else f"{type(error).__name__}: {lines[0]}"
+
+
+def _leave_remarks_unheard() -> None:
+    """Silence what Pillow says of odd metadata, and nothing else, for good.
+
+    Filters of warnings belong to the process: a thread that put them back afterwards would undo
+    what others have set meanwhile.
+    """
+    if _REMARKS not in warnings.filters:
+        warnings.filterwarnings("ignore", module=_REMARKS[3].pattern)
 
 
 def _require_regular(path: Path) -> None:

@@ -4,12 +4,13 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePath, PurePosixPath
 
 import numpy as np
 
-from recognition.datasets.choosing import choose
-from recognition.datasets.decoding import decode_all, few_words, side_lengths
+from recognition.datasets.decoding import few_words, side_lengths
+from recognition.datasets.listings import Listing, read_listing
 from recognition.datasets.pictures import Pictures, Skipped
 from recognition.errors import InputError
 
@@ -52,32 +53,39 @@ def read_folder(
         InputError: `root` is no folder, has no image file below it, none that can be used, or more
             than fit in memory.
     """
-    root = Path(root)
     sides = side_lengths(size)
+    listing = list_folder(root)
+    found = read_listing(listing, sides, people=people, seed=seed, progress=progress)
+    if not len(found):
+        first = found.skipped[0]
+        raise InputError(
+            f"expected pictures in folders below {root}, one folder a person, got "
+            f"{len(found.skipped)} files and none can be used ({first.path}: {first.reason}); look "
+            "at that one first"
+        )
+    return replace(found, skipped=tuple(sorted(found.skipped, key=lambda s: natural(s.path))))
+
+
+def list_folder(root: Path) -> Listing:
+    """Every picture below a folder, none of them opened; see `read_folder`.
+
+    Raises:
+        InputError: `root` is no folder, or has no image file below it.
+    """
+    root = Path(root)
     _require_folder(root)
     skipped: list[Skipped] = []
     files = sorted(_image_files(root, skipped), key=natural)
     if not files:
         raise InputError(_nothing_below(root, skipped))
     files, labels = persons_of(files, skipped)
-    source = f"pictures below {_printable(str(root))}"
-    kept = choose(labels, sides, people=people, seed=seed, what=source)
-    names = [files[place] for place in kept.places]
-    found = decode_all(names, lambda i: root / names[i], sides, progress)
-    skipped += found.skipped
-    if not len(found.places):
-        first = skipped[0]
-        raise InputError(
-            f"expected pictures in folders below {root}, one folder a person, got {len(skipped)} "
-            f"files and none can be used ({first.path}: {first.reason}); look at that one first"
-        )
-    return Pictures(
-        found.images,
-        np.array(labels)[kept.places[found.places]],
-        np.array(names)[found.places],
-        source,
-        tuple(sorted(skipped, key=lambda s: natural(s.path))),
-        kept.notes,
+    ids = np.array(files, np.str_)
+    return Listing(
+        np.array(labels, np.str_),
+        ids,
+        f"pictures below {_printable(str(root))}",
+        lambda place: root / str(ids[place]),
+        skipped=tuple(skipped),
     )
 
 

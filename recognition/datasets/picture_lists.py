@@ -5,8 +5,8 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from recognition.datasets._files import listed, refusing, require_file, shown
 from recognition.datasets._tables import csv_table, text_array
-from recognition.datasets.choosing import choose
-from recognition.datasets.decoding import decode_all, side_lengths
+from recognition.datasets.decoding import side_lengths
+from recognition.datasets.listings import Listing, read_listing
 from recognition.datasets.pictures import Pictures
 from recognition.errors import InputError
 
@@ -42,26 +42,33 @@ def read_picture_list(
     """
     path = Path(path)
     sides = side_lengths(size)
+    listing = list_table(path)
+    found = read_listing(listing, sides, people=people, seed=seed, progress=progress)
+    if not len(found):
+        first = found.skipped[0]
+        raise InputError(
+            f"expected pictures as listed in {shown(path)}, but none of {len(found.skipped):,} can "
+            f"be used ({listed([first.path])}: {first.reason}); paths are relative to the folder "
+            "of the CSV"
+        )
+    return found
+
+
+def list_table(path: Path) -> Listing:
+    """The pictures in a CSV, none of them opened; see `read_picture_list`.
+
+    Raises:
+        InputError: no such table, or a picture without a label or in it twice.
+    """
     require_file(path, _EXPECTED)
     with refusing(path, _EXPECTED, "write it again"):
         files, labels = _read(path)
-    source = f"pictures listed in {shown(path)}"
-    kept = choose(labels, sides, people=people, seed=seed, what=source)
-    names = [files[place] for place in kept.places]
-    found = decode_all(names, lambda i: path.parent / _below(names[i]), sides, progress)
-    if not len(found.places):
-        first = found.skipped[0]
-        raise InputError(
-            f"expected pictures as listed in {shown(path)}, but none of {len(names):,} can be used "
-            f"({listed([first.path])}: {first.reason}); paths are relative to the folder of the CSV"
-        )
-    return Pictures(
-        found.images,
-        text_array(path, "labels", labels)[kept.places[found.places]],
-        text_array(path, "paths", names)[found.places],
-        source,
-        tuple(found.skipped),
-        kept.notes,
+    ids = text_array(path, "paths", files)
+    return Listing(
+        text_array(path, "labels", labels),
+        ids,
+        f"pictures listed in {shown(path)}",
+        lambda place: path.parent / str(ids[place]),
     )
 
 

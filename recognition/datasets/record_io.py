@@ -7,9 +7,12 @@ one. A payload is `<IfQQ`: flag, label, id, id2; then `flag` labels in float32, 
 Source: dmlc-core, include/dmlc/recordio.h; MXNet, python/mxnet/recordio.py.
 """
 
+import os
 import struct
+import weakref
+from array import array
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -48,7 +51,7 @@ class Records:
         keys: (N,) of the records, ascending.
         offsets: (N,) where each begins.
         size: of the file, in bytes.
-        file: opened, for reading by one thread.
+        file: opened, for reading by any number of threads.
     """
 
     path: Path
@@ -79,6 +82,11 @@ class Records:
         payload = self._payload(place)
         self._labels(place, payload)
         return payload[_HEADER.size + 4 * _flag(payload) :]
+
+    def require_label(self, place: int, label: int) -> None:
+        """Refuse a record whose first label has become another one since it was read."""
+        if self.head(place).labels[0] != label:
+            raise InputError(self._broken(place, f"its label is no longer {label}"))
 
     def _payload(self, place: int) -> bytes:
         """All parts of a record, joined with the magic that they were cut at."""
@@ -136,22 +144,33 @@ def open_records(path: Path, progress: Progress = None) -> Iterator[Records]:
         InputError: no such file, an index that does not fit it, or without one a file that is not
             a row of records.
     """
+    records = hold_records(path, progress)
+    try:
+        yield records
+    finally:
+        records.file.close()
+
+
+def hold_records(path: Path, progress: Progress = None) -> Records:
+    """The records of a `.rec` file, as `open_records`, open as long as anybody has them."""
     expected = "records of MXNet (a .rec file)"
     size = require_file(path, expected)
     index = path.with_suffix(".idx")
-    with path.open("rb") as file:
+    with ExitStack() as opened:
+        file = opened.enter_context(path.open("rb"))
         with refusing(path, expected, "fetch it again"):
             keys, offsets = (
                 _read_index(index, path, size)
                 if index.exists()
                 else _walk(path, file, size, progress)
             )
-        yield Records(path, keys, offsets, size, file)
+        records = Records(path, keys, offsets, size, file)
+        weakref.finalize(records, opened.pop_all().close)
+    return records
 
 
 def _at(file: BinaryIO, length: int, offset: int) -> bytes:
-    file.seek(offset)
-    return file.read(length)
+    return os.pread(file.fileno(), length, offset)  # threads share the file, so none may seek in it
 
 
 def _flag(payload: bytes) -> int:
@@ -166,7 +185,7 @@ def _padded(length: int) -> int:
 def _read_index(index: Path, path: Path, size: int) -> tuple[Places, Places]:
     expected = "an index of records (lines of a key and a place in the file)"
     require_file(index, expected)
-    columns: list[list[str]] = [[], []]
+    columns: list[list[Places]] = [[], []]
     with refusing(index, expected, "fetch it again"):
         for block in word_blocks(index):
             if len(block.columns) != 2:
@@ -181,8 +200,8 @@ def _read_index(index: Path, path: Path, size: int) -> tuple[Places, Places]:
                         f"{shown(index)}: expected whole numbers, got {listed(wrong, 2)}; fetch "
                         "it again"
                     )
-                column.extend(texts)
-    keys, offsets = (np.array(column, np.int64) for column in columns)
+                column.append(np.array(texts, np.int64))
+    keys, offsets = (np.concatenate([np.empty(0, np.int64), *column]) for column in columns)
     order = np.argsort(keys, kind="stable")
     keys, offsets = keys[order], offsets[order]
     if not len(keys) or len(np.unique(keys)) < len(keys) or len(np.unique(offsets)) < len(keys):
@@ -203,7 +222,7 @@ def _read_index(index: Path, path: Path, size: int) -> tuple[Places, Places]:
 
 def _walk(path: Path, file: BinaryIO, size: int, progress: Progress) -> tuple[Places, Places]:
     """The records one after the other, numbered from 0."""
-    starts: list[int] = []
+    starts = array("q")
     at, parts = 0, 0
     while at < size:
         head = _at(file, 8, at)
@@ -221,4 +240,4 @@ def _walk(path: Path, file: BinaryIO, size: int, progress: Progress) -> tuple[Pl
         at += 8 + _padded(length)
         if progress is not None and len(starts) % _EVERY == 0:
             progress(min(at, size), size)
-    return np.arange(len(starts)), np.array(starts, np.int64)
+    return np.arange(len(starts)), np.array(starts)

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from recognition.datasets._files import shown
-from recognition.datasets.choosing import choose
-from recognition.datasets.decoding import decode_all, side_lengths
+from recognition.datasets.decoding import side_lengths
+from recognition.datasets.listings import Listing, read_listing
 from recognition.datasets.pictures import Pictures
 from recognition.datasets.record_io import Places, Progress, Records, open_records
 from recognition.errors import InputError
@@ -48,31 +48,46 @@ def read_records(
     """
     path = Path(path)
     sides = side_lengths(size)
-    source = f"pictures in {shown(path)}"
     with open_records(path, progress) as records:
-        listed = _listed_pictures(records)
-        places = np.arange(len(records.keys)) if listed is None else listed
-        labels = _labels(records, places, progress)
-        notes = () if listed is None else _unlike_property(path, len(np.unique(labels)))
-        kept = choose(labels.tolist(), sides, people=people, seed=seed, what=source)
-        places, labels = places[kept.places], labels[kept.places]
-        names = [f"record {key}" for key in records.keys[places].tolist()]
-        found = decode_all(names, lambda i: records.picture(int(places[i])), sides, progress)
-        if not len(found.places):
-            first = found.skipped[0]
-            raise InputError(
-                f"{shown(path)}: expected pictures in its records, but none of {len(names):,} can "
-                f"be used ({first.path}: {first.reason}); look at the program that wrote them"
-            )
-        ids = records.keys[places[found.places]].astype(np.str_)
-        return Pictures(
-            found.images,
-            labels[found.places],
-            ids,
-            source,
-            tuple(found.skipped),
-            (*notes, *kept.notes),
+        listing = list_records(records, progress)
+        found = read_listing(listing, sides, people=people, seed=seed, progress=progress)
+    if not len(found):
+        first = found.skipped[0]
+        raise InputError(
+            f"{shown(path)}: expected pictures in its records, but none of "
+            f"{len(found.skipped):,} can be used ({first.path}: {first.reason}); look at the "
+            "program that wrote them"
         )
+    return found
+
+
+def list_records(records: Records, progress: Progress = None) -> Listing:
+    """The pictures in a file of records, of which only the labels are read; see `read_records`.
+
+    Raises:
+        InputError: the file does not fit its index, or a label is no person.
+    """
+    listed = _listed_pictures(records)
+    places = np.arange(len(records.keys)) if listed is None else listed
+    labels = _labels(records, places, progress)
+
+    def content(place: int) -> bytes:
+        records.require_label(int(places[place]), int(labels[place]))
+        return records.picture(int(places[place]))
+
+    return Listing(
+        _texts(labels),
+        _texts(records.keys[places]),
+        f"pictures in {shown(records.path)}",
+        content,
+        word="record ",
+        notes=() if listed is None else _unlike_property(records.path, len(np.unique(labels))),
+    )
+
+
+def _texts(numbers: Places) -> npt.NDArray[np.str_]:
+    """Whole numbers >= 0 as texts, no wider than the longest."""
+    return numbers.astype(f"<U{len(str(numbers.max(initial=0)))}")
 
 
 def _listed_pictures(records: Records) -> Places | None:
@@ -99,7 +114,7 @@ def _listed_pictures(records: Records) -> Places | None:
     return places
 
 
-def _labels(records: Records, places: Places, progress: Progress) -> npt.NDArray[np.str_]:
+def _labels(records: Records, places: Places, progress: Progress) -> Places:
     """The person on each picture, in the order of `places`."""
     found = np.empty(len(places), np.float64)
     for done, place in enumerate(places.tolist(), 1):
@@ -116,7 +131,7 @@ def _labels(records: Records, places: Places, progress: Progress) -> npt.NDArray
             f"{records.keys[places[at]]} ({int(wrong.sum()):,} such of {len(places):,}); number "
             "the people from 0"
         )
-    return found.astype(np.int64).astype(np.str_)
+    return found.astype(np.int64)
 
 
 def _unlike_property(path: Path, people: int) -> tuple[str, ...]:

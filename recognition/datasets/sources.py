@@ -49,13 +49,22 @@ def read_pictures(
             memory would hold.
     """
     path = Path(path)
-    readers = {".rec": read_records, ".csv": read_picture_list}
+    read = {"": read_folder, ".rec": read_records, ".csv": read_picture_list}[kind_of(path)]
+    return read(path, size=size, people=people, seed=seed, progress=progress)
+
+
+def kind_of(path: Path) -> str:
+    """What pictures with people are in: nothing for a folder, else `.rec` or `.csv`.
+
+    Raises:
+        InputError: none of these.
+    """
     suffix = path.suffix.lower()
     if path.is_dir():
         _require_no_records(path)
-        return read_folder(path, size=size, people=people, seed=seed, progress=progress)
-    if suffix in readers:
-        return readers[suffix](path, size=size, people=people, seed=seed, progress=progress)
+        return ""
+    if suffix in (".rec", ".csv"):
+        return suffix
     if not path.exists():
         raise InputError(f"expected {_KNOWN} at {shown(path)}, got nothing; check the path")
     raise InputError(
