@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from recognition.cli.calibrate import calibrate
+from recognition.cli.classes import classes
 from recognition.cli.compare import compare
 from recognition.cli.detect import detect
 from recognition.cli.doctor import doctor
@@ -35,6 +36,7 @@ app.command(cls=Grouped, short_help="Say what your embeddings are worth on stran
 app.command(cls=Grouped, short_help="Train one network, and keep the best of it.")(train)
 app.command(cls=Grouped, short_help="Say whether two photographs show one person.")(verify)
 app.add_typer(weights, name="weights", short_help="Published weights: list, fetch, verify.")
+app.add_typer(classes, name="classes", short_help="The people a run has learned: let in, drop.")
 app.add_typer(export, name="export", short_help="Write a network for other programs.")
 app.add_typer(gallery, name="gallery", short_help="Enrol people, see who is, forget people.")
 app.add_typer(index, name="index", short_help="Kinds of index: measure them on your vectors.")

@@ -1,5 +1,6 @@
 """What a person at a terminal sees: bars, tables, and one sentence when something is wrong."""
 
+import logging
 import os
 import shlex
 import signal
@@ -121,6 +122,24 @@ def _bar(what: str, total: int | None) -> "tqdm[Any]":
         delay=SOON,
         dynamic_ncols=not quiet,
     )
+
+
+class _AboveTheBars(logging.Handler):
+    """Prints what is logged on stderr, above the bars that are drawn there."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(legible(record.getMessage()), file=sys.stderr)
+
+
+@contextmanager
+def shown_warnings() -> Iterator[None]:
+    """Show what the package warns of while it works, wherever else it is logged."""
+    log, handler = logging.getLogger("recognition"), _AboveTheBars(logging.WARNING)
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
 
 
 def command_line() -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from typer.core import TyperCommand
 
-_TYPE = re.compile(r" <(list\[Path\]|path|str)>$")  # of Python; choices like <a|b> are told
+_TYPE = re.compile(r" <(list\[(?:Path|str)\]|path|str)>$")  # of Python; choices like <a|b> are told
 Records = list[tuple[str, str]]  # what is typed, and what it does
 
 

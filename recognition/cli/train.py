@@ -336,6 +336,17 @@ def train(
             "schedule is constant without --warmup, --steps.",
         ),
     ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="RUN",
+            rich_help_panel=OUTPUT,
+            help="Begin with the network and the classes of another run of the same backbone and "
+            "optimiser: who is known keeps the class, who is new begins at the mean of their "
+            "embeddings.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -365,6 +376,7 @@ def train(
     recognition train --steps 100 --out runs/try    draws faces; a first try
     recognition train --config runs/try/config.toml --lr 0.05
     recognition train --resume runs/try
+    recognition train MORE --from runs/mine      people who came later, and all
     """  # noqa: D301 \b keeps the lines apart
     with spoken_errors():
         given = _given(context.params)
@@ -372,14 +384,16 @@ def train(
             asked = _asked(config, given)
             folder = _folder(asked) if out is None else out
         else:
-            asked = _resumed(resume, given, alone={"--config": config, "--out": out})
+            asked = _resumed(
+                resume, given, alone={"--config": config, "--out": out, "--from": start}
+            )
             folder = resume
         from recognition.training.run import run_training
 
         try:
-            results = run_training(asked, folder, resume=resume is not None, watch=bar)
+            results = run_training(asked, folder, resume=resume is not None, start=start, watch=bar)
         except KeyboardInterrupt:
-            if not (folder / "last.safetensors").exists():
+            if not (folder / "config.toml").exists():
                 raise
             typer.echo(
                 f"\nrecognition: stopped; recognition train --resume {shlex.quote(str(folder))} "
@@ -390,10 +404,29 @@ def train(
         if as_json:
             typer.echo(json.dumps(results, indent=1, allow_nan=False))
             return
-        if best := results.get("best"):
-            value = f"{best['metric']} {best['value']:.4f}"
-            show_lines([f"Best at step {best['step']:,}: {value}, on people not learned from."])
+        show_lines(_said(results))
         typer.echo(f"Written to {legible(str(folder))}")  # a path is for copying: never cut
+
+
+def _said(results: Mapping[str, Any]) -> list[str]:
+    """How it went, in sentences."""
+    said = []
+    if best := results.get("best"):
+        found = results["estimates"][best["metric"]]
+        told = f" (95 %: {found['low']:.4f} to {found['high']:.4f})" if found["low"] else ""
+        people = results["validation"]["people"]
+        said.append(
+            f"Best at step {best['step']:,} of {results['steps']:,}: {best['metric']} "
+            f"{best['value']:.4f}{told}, on {people} people not learned from."
+        )
+    for key, what in (
+        ("skipped", "steps changed nothing, as a number was not finite"),
+        ("broken", "pictures could not be decoded"),
+        ("warnings", "warnings"),
+    ):
+        if results.get(key):
+            said.append(f"{len(results[key])} {what}: see results.json.")
+    return said
 
 
 def _given(options: Mapping[str, object]) -> dict[str, object]:

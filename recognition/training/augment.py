@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recognition.backbones.registry import FACENET, Standardisation
-from recognition.training.recipe import Recipe
 
 
 class Changes(Protocol):

@@ -11,7 +11,7 @@ from recognition.cli import app
 from recognition.templates import _WORDS as WORDS
 
 VERBS = dict(get_command(app).commands)  # type: ignore[attr-defined]
-for group in ("weights", "export", "gallery", "index"):
+for group in ("weights", "export", "gallery", "index", "classes"):
     VERBS |= {f"{group} {name}": verb for name, verb in VERBS[group].commands.items()}
 PANELS = {
     "evaluate": ["What to judge", "Pairs", "Several pictures", "More to", "What is", "Output"],
@@ -36,6 +36,11 @@ SMALL = {
     "weights fetch": ["Which weights", "How"],
     "weights verify": ["Which weights"],
     "export onnx": ["What to export", "Output"],
+    "classes list": ["Run", "Output"],
+    "classes add": ["Run", "People", "Output"],
+    "classes remove": ["Run", "People", "Output"],
+    "classes export": ["Run", "Output"],
+    "classes import": ["Run", "People", "Output"],
     "calibrate": ["Gallery", "Wanted rate", "Model", "Output"],
     "identify": ["Gallery", "Answers", "Model", "Output"],
     "gallery create": ["Gallery", "Model"],

@@ -1,0 +1,299 @@
+"""A training run in its folder: read, train, validate, save, and go on where it was stopped."""
+
+import json
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from filelock import FileLock, Timeout
+
+from recognition.datasets._files import shown
+from recognition.datasets.picture_source import PictureSource
+from recognition.errors import InputError
+from recognition.evaluation import Estimate
+from recognition.progress import Advance, Watch, unwatched
+from recognition.report.run_folder import check_free
+from recognition.training.checkpoint import BEST, LAST, read_checkpoint, write_checkpoint
+from recognition.training.config import TrainConfig, higher_is_better
+from recognition.training.config_files import sections_of, write_config
+from recognition.training.engine import Engine, Report, make_fabric
+from recognition.training.growth import adopt, embedded_means, started
+from recognition.training.logs import make_loggers
+from recognition.training.monitor import Monitor, Seen, check_before
+from recognition.training.results import machine, printable, versions
+from recognition.training.resuming import check_resumed
+from recognition.training.run_files import CONFIG, Run, read_config_of, save_weights_of
+from recognition.training.sets import Sets, digest_of, read_sets
+from recognition.training.state import State, fresh, from_checkpoint, to_checkpoint
+from recognition.training.supply import Supply
+from recognition.training.validation import REPLICATES, embed_source, judge
+from recognition.whole_files import written_whole
+
+FINAL_REPLICATES = 1000
+RESULTS, LOG = "results.json", "run.log"
+COLUMNS = ["step", *Report._fields[1:-1], "images_per_second", "validation"]
+log = logging.getLogger(__name__)
+
+
+def run_training(
+    config: TrainConfig,
+    folder: Path,
+    *,
+    resume: bool = False,
+    start: Path | None = None,
+    watch: Watch = unwatched,
+) -> dict[str, Any]:
+    """Train, or go on, and return what `results.json` then holds.
+
+    A run that was stopped at any moment goes on from its last checkpoint, and ends with the
+    parameters it would have had: on the same machine and data, with as many threads.
+
+    Args:
+        config: what to do; that of the run where it is resumed.
+        folder: of the run; it must be new, or the run's to resume.
+        resume: go on with the run that is there.
+        start: another run, whose network and class rows this one begins with: who is known keeps
+            the row and its momentum, who is new begins at the mean of their embeddings.
+        watch: told how far each stage is.
+
+    Raises:
+        InputError: input that cannot be used, before anything is written; training that runs away.
+        OSError: no room; the last checkpoint is there still.
+    """
+    began = time.perf_counter()
+    if not resume:
+        check_free(folder)
+    sets = read_sets(config, watch)
+    with torch.random.fork_rng(devices=[]):
+        state = _begun(config, folder, sets, resume, start)
+        with _alone(folder), _logged(folder / LOG):
+            run = _Run(config, folder, state, sets, watch)
+            if not resume:
+                run.save(LAST)
+            write_config(config, folder / CONFIG)
+            supply = Supply(
+                sets.learn,
+                _codes(sets.learn, state.people),
+                batch_size=config.run.batch_size,
+                seed=config.run.seed,
+                workers=config.data.workers,
+            )
+            for note in (*sets.learn.notes, *supply.notes):
+                log.info("%s", note)
+            run.train(supply)
+            return run.finish(supply, time.perf_counter() - began)
+
+
+def _begun(
+    config: TrainConfig, folder: Path, sets: Sets, resume: bool, start: Path | None
+) -> State:
+    """The state that the first step is taken from."""
+    people = np.unique(sets.learn.labels).tolist()
+    if resume:
+        state = _resumed(folder, config, digest_of(sets))
+    elif start is None:
+        state = fresh(config, people)
+    else:
+        state = started(start, config)
+        new = sets.learn.of(np.setdiff1d(sets.learn.labels, state.people))
+        adopt(state, people, embedded_means(state, new, config) if len(new) else {})
+    if sorted(state.people) != people:
+        raise InputError(
+            f"{shown(folder)} is of {len(state.people)} people, and there are {len(people)} now, or "
+            "others; bring the pictures back, or begin a run --from it"
+        )
+    return state
+
+
+def _codes(source: PictureSource, people: Sequence[str]) -> npt.NDArray[np.int64]:
+    """(N,) the class of each picture, classes being in the order of these people."""
+    names, codes = np.unique(source.labels, return_inverse=True)
+    order = {person: number for number, person in enumerate(people)}
+    return np.array([order[name] for name in names.tolist()], np.int64)[codes]
+
+
+class _Run:
+    """One process's part of a run: the steps it takes, and what it writes."""
+
+    def __init__(
+        self, config: TrainConfig, folder: Path, state: State, sets: Sets, watch: Watch
+    ) -> None:
+        self.config, self.folder, self.state = config, folder, state
+        self.sets, self.digest, self.watch = sets, digest_of(sets), watch
+        loggers = make_loggers(folder, COLUMNS, state.step)
+        self.fabric = make_fabric(config.run, loggers)
+        self.engine = Engine(state, config, self.fabric)
+        self.monitor = Monitor(state.head.num_classes)
+        self.warnings: list[str] = []
+        both = state.optimisers.backbone, state.optimisers.head
+        for text in check_before(state.head, (state.backbone, state.head), both):
+            self._warn(text)
+
+    def train(self, supply: Supply) -> None:
+        """All steps that are left."""
+        state, run, each = self.state, self.config.run, self.config.optimiser.accumulate
+        if state.step >= run.steps:
+            return
+        log.info("from step %d to %d, %d people", state.step, run.steps, len(state.people))
+        batches = supply.from_(state.step * each)
+        started, first = time.perf_counter(), state.step
+        with self.watch("training", run.steps) as advance:
+            while state.step < run.steps:
+                some = list(islice(batches, each))
+                report = self.engine.step(some)
+                speed = (state.step - first) * each * len(some[0].ids)
+                self._tell(report, speed / (time.perf_counter() - started), advance)
+                if state.step % run.save_every == 0:
+                    self.save(LAST)
+
+    def _tell(self, report: Report, speed: float, advance: Advance) -> None:
+        numbers = {**report._asdict(), "images_per_second": speed, "validation": np.nan}
+        if self._validates(report.step):
+            found = self._validate(REPLICATES)
+            value = found[self.config.validation.metric].value if found else None
+            numbers["validation"] = np.nan if value is None else value
+        self.fabric.log_dict({k: v for k, v in numbers.items() if k not in ("step", "skipped")},
+                             step=report.step)  # fmt: skip
+        advance(report.step, f"loss {report.loss:.3f}, {speed:.0f} pictures/s")
+        if report.skipped:
+            log.warning("step %d skipped: %s", report.step, report.skipped)
+        for text in self.monitor.see(Seen(report.loss, report.cosine, report.gradient, report.lr)):
+            self._warn(text)
+
+    def _validates(self, step: int) -> bool:
+        every = self.config.validation.every
+        return bool(every) and step % every == 0 and step < self.config.run.steps
+
+    def _validate(self, replicates: int) -> Mapping[str, Estimate]:
+        """The numbers on people apart; the network is kept if it is the best yet."""
+        state, metric = self.state, self.config.validation.metric
+        found = self._judged(state, replicates)
+        value = found[metric].value if found else None
+        log.info("step %d: %s %s", state.step, metric, value)
+        if not found:
+            log.warning("step %d: embeddings of the people apart are not finite yet", state.step)
+        better, old = higher_is_better(metric), state.best.get("value")
+        if value is not None and (old is None or (value > old if better else value < old)):
+            state.best = {"step": state.step, "metric": metric, "value": value}
+            self.save(BEST)
+        return found
+
+    def _judged(self, state: State, replicates: int) -> Mapping[str, Estimate]:
+        with self.watch("validating", len(self.sets.validation)) as advance:
+            embedded = embed_source(
+                state.judged,
+                self.sets.validation,
+                standardisation=self.engine.standardisation,
+                workers=self.config.data.workers,
+                advance=advance,
+            )
+            return judge(embedded, replicates=replicates)
+
+    def save(self, name: str) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            OSError: no room; the file that was there is there still.
+        """
+        made = to_checkpoint(self.state, self.config)
+        told = {**made.told, "data": self.digest}
+        write_checkpoint(self.folder / name, made._replace(told=told))
+
+    def _warn(self, text: str) -> None:
+        self.warnings.append(text)
+        log.warning("%s", text)
+
+    def finish(self, supply: Supply, seconds: float) -> dict[str, Any]:
+        """Validate the last network, keep the best one's weights, and write what was found."""
+        state, config = self.state, self.config
+        last = self._validate(FINAL_REPLICATES)
+        self.save(LAST)
+        best = last
+        if state.best and state.best["step"] != state.step:
+            state = from_checkpoint(read_checkpoint(self.folder / BEST), config)
+            best = self._judged(state, FINAL_REPLICATES)
+        save_weights_of(self.folder, Run(config, state))
+        results = {
+            "config": sections_of(config),
+            "people": len(self.state.people),
+            "pictures": len(self.sets.learn),
+            "validation": {"people": len(np.unique(self.sets.validation.labels)),
+                           "pictures": len(self.sets.validation)},
+            "source": printable(self.sets.learn.source),
+            "notes": [printable(note) for note in (*self.sets.learn.notes, *supply.notes)],
+            "data": self.digest,
+            "steps": self.state.step,
+            "skipped": self.state.skipped,
+            "broken": [{"picture": printable(k), "reason": printable(v)}
+                       for k, v in supply.broken.items()],
+            "best": self.state.best,
+            "estimates": {name: asdict(each) for name, each in best.items()},
+            "last_estimates": {name: asdict(each) for name, each in last.items()},
+            "warnings": self.warnings,
+            "seconds": round(seconds, 1),
+            "versions": versions(),
+            "machine": machine(),
+        }  # fmt: skip
+        with written_whole(self.folder / RESULTS) as file:
+            file.write(json.dumps(results, indent=1, allow_nan=False).encode() + b"\n")
+        return results
+
+
+def _resumed(folder: Path, config: TrainConfig, digest: str) -> State:
+    """The run at its last checkpoint."""
+    check_resumed(config, read_config_of(folder))
+    checkpoint = read_checkpoint(folder / LAST)
+    if checkpoint.told.get("data") != digest:
+        raise InputError(
+            f"the pictures are not those that {shown(folder)} learns from; bring them back, or "
+            "begin another run --from it"
+        )
+    threads = checkpoint.told.get("threads")
+    if threads != torch.get_num_threads():
+        log.warning(
+            "%s threads now, and %s before: sums may differ in their last digits",
+            torch.get_num_threads(),
+            threads,
+        )
+    return from_checkpoint(checkpoint, config)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """The folder, made where there is none, for one process at a time."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(
+            f"another process trains in {shown(folder)}; wait for it, or name another folder"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _logged(file: Path) -> Iterator[None]:
+    handler = logging.FileHandler(file, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    above = logging.getLogger("recognition")
+    level = above.level
+    above.addHandler(handler)
+    above.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        above.removeHandler(handler)
+        above.setLevel(level)
+        handler.close()
