@@ -27,6 +27,7 @@ BAD_INPUT, INTERRUPTED, CLOSED = 2, 130, 141  # 141: as shells say it of a close
 SOON = 1.0  # seconds: what is over by then needs no bar
 _KEPT = "\ufdd0"  # a space where no line may be cut; no character, so no name has it
 MOST_COLUMNS = 100  # longer lines are hard to read
+_bars: "list[tqdm[Any]]" = []  # on the terminal now, the innermost last
 
 
 @contextmanager
@@ -77,7 +78,7 @@ def _polite_kill() -> Iterator[None]:
 @contextmanager
 def bar(what: str, total: int) -> Iterator[Advance]:
     """A stage as a progress bar on stderr; in a log file, a line now and then."""
-    with _bar(what, total) as progress, _shown_at_last(progress):
+    with _bar(what, total) as progress, _shown_at_last(progress), _last(progress):
 
         def advance(done: int, note: str = "") -> None:
             progress.set_postfix_str(note, refresh=False)
@@ -99,6 +100,16 @@ def counter(what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 @contextmanager
+def _last(progress: "tqdm[Any]") -> Iterator[None]:
+    """It is the bar that is drawn now."""
+    _bars.append(progress)
+    try:
+        yield
+    finally:
+        _bars.remove(progress)
+
+
+@contextmanager
 def _shown_at_last(progress: "tqdm[Any]") -> Iterator[None]:
     """Show a bar that nobody advances, too, once it has been there for a while."""
     timer = threading.Timer(SOON + progress.mininterval, progress.update, [0])
@@ -109,6 +120,12 @@ def _shown_at_last(progress: "tqdm[Any]") -> Iterator[None]:
     finally:
         timer.cancel()
         timer.join()
+
+
+def make_way() -> None:
+    """Take a bar off the terminal for lines that come now; it is drawn again below them."""
+    if _bars and sys.stderr.isatty():
+        _bars[-1].clear()
 
 
 def _bar(what: str, total: int | None) -> "tqdm[Any]":

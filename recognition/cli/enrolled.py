@@ -33,10 +33,8 @@ def run_list(where: str, *, as_json: bool) -> None:
     if as_json:
         show_json({"format": 1, "people": [asdict(person) for person in people]})
         return
-    write_csv(
-        ("name", "pictures", "enrolled"),
-        ((in_csv(one.name), one.samples, one.enrolled) for one in people),
-    )
+    write_csv([("name", "pictures", "enrolled")])
+    write_csv((in_csv(one.name), one.samples, one.enrolled) for one in people)
 
 
 def run_show(where: str, name: str, *, as_json: bool) -> None:
@@ -140,11 +138,10 @@ def show_json(told: dict[str, Any]) -> None:
     typer.echo(json.dumps(told, indent=1, allow_nan=False))
 
 
-def write_csv(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print lines of CSV; texts have to be fit for it already."""
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(headings)
-    writer.writerows(rows)
+def write_csv(rows: Iterable[Sequence[object]]) -> None:
+    """Print lines of CSV, and let who reads have them; texts have to be fit for it already."""
+    csv.writer(sys.stdout, lineterminator="\n").writerows(rows)
+    sys.stdout.flush()
 
 
 def warn(sentence: str | None) -> None:

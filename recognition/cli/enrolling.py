@@ -100,9 +100,11 @@ def run_enroll(
 def _faces(
     photos: Sequence[Path], gallery: Gallery, source: Source
 ) -> tuple[list[Vector], list[str], list[str]]:
+    from recognition.faces.photos import find_photos
     from recognition.gallery.photographs import embed_faces
 
-    faces = embed_faces(photos, source.load(gallery.contract), watch=bar)
+    found = find_photos(photos)  # a wrong path is told before a model is loaded
+    faces = embed_faces(found, source.load(gallery.contract), watch=bar)
     if faces.skipped:
         first = faces.skipped[0]
         raise InputError(

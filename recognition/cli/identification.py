@@ -1,28 +1,34 @@
 """What `recognition calibrate` and `recognition identify` do, in order."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import typer
 
-from recognition.cli.console import bar, show_lines
+from recognition.cli.console import bar, make_way, show_lines
 from recognition.cli.enrolled import about_threshold, show_json, warn, write_csv
 from recognition.cli.gallery_source import Source
 from recognition.datasets.pictures import Skipped
 from recognition.errors import InputError
-from recognition.gallery.answers import Answer, OutgrownWarning, known_score
+from recognition.faces.photos import Found, find_photos
+from recognition.gallery.answers import Answer, OutgrownWarning, Threshold, known_score
 from recognition.gallery.calibration import calibrate
 from recognition.gallery.interface import Gallery
 from recognition.gallery.labelled import read_labelled, require_comparable
 from recognition.gallery.sync import Vector
 from recognition.report.text import in_csv, legible
 
+if TYPE_CHECKING:
+    from recognition.gallery.photographs import Models
+
 UNKNOWN = "unknown"
 NEAREST = 3
+TOGETHER = 1024  # rows of a file that are searched for at once
 
 
 def run_calibrate(
@@ -72,6 +78,13 @@ class Probe(NamedTuple):
     embedding: Vector
 
 
+class Group(NamedTuple):
+    """Faces that are known at the same time, and what had none."""
+
+    probes: list[Probe]
+    skipped: Sequence[Skipped] = ()
+
+
 def run_identify(
     where: str,
     paths: Sequence[Path],
@@ -81,35 +94,61 @@ def run_identify(
     explain: bool,
     as_json: bool,
 ) -> None:
-    """Search for every face and tell who it is.
+    """Search for every face and tell who it is: as CSV at once, as JSON when all are known.
 
     Raises:
         InputError: no gallery, no such file, another model, or nothing that can be used.
     """
-    with Gallery.open(where) as gallery:
-        probes, skipped = _probes(gallery, paths, source)
-        answers = _answers(gallery, probes, threshold)
-        used = gallery.threshold if threshold is None else None
-        silent = threshold is None and used is None
-        outgrown = used.outgrown(len(gallery)) if used else None
-    for skip in skipped:
-        typer.echo(f"skipped {legible(skip.path)}: {legible(skip.reason)}", err=True)
-    warn(outgrown)
-    warn(about_threshold(None)[0] if silent else None)
-    found = zip(probes, answers, strict=True)
-    if as_json:
-        show_json(
-            {
-                "format": 1,
-                "faces": [
-                    {"photo": probe.photo, "face": probe.face, **answer.as_dict()}
-                    for probe, answer in found
-                ],
-                "skipped": [skip._asdict() for skip in skipped],
-            }
-        )
-        return
-    write_csv(_headings(explain), (_line(*each, explain=explain) for each in found))
+    with Gallery.open(where) as gallery, closing(_groups(gallery, paths, source)) as groups:
+        answered = _answered(gallery, groups, threshold)
+        if as_json:
+            _show_json(answered)
+        else:
+            _show_csv(answered, explain=explain)
+
+
+def _show_csv(answered: Iterable["Answered"], *, explain: bool) -> None:
+    """Lines as soon as there are some; the headings alone where there are none."""
+    lines: list[list[Any]] = [_headings(explain)]
+    for group in answered:
+        if group.found:
+            make_way()
+            write_csv([*lines, *(_line(*each, explain=explain) for each in group.found)])
+            lines = []
+    write_csv(lines)
+
+
+def _show_json(answered: Iterable["Answered"]) -> None:
+    every = list(answered)
+    faces = [
+        {"photo": probe.photo, "face": probe.face, **answer.as_dict()}
+        for group in every
+        for probe, answer in group.found
+    ]
+    skipped = [skip._asdict() for group in every for skip in group.skipped]
+    show_json({"format": 1, "faces": faces, "skipped": skipped})
+
+
+class Answered(NamedTuple):
+    """Faces with who they are."""
+
+    found: list[tuple[Probe, Answer]]
+    skipped: Sequence[Skipped]
+
+
+def _answered(
+    gallery: Gallery, groups: Iterable[Group], threshold: float | None
+) -> Iterator[Answered]:
+    """Each group once it is searched for; what was skipped is told meanwhile."""
+    used = gallery.threshold if threshold is None else Threshold(threshold)
+    for number, group in enumerate(groups):
+        if not number:  # all that was named is there
+            warn(used.outgrown(len(gallery)) if used else about_threshold(None)[0])
+        answers = _answers(gallery, group.probes, threshold)
+        for skip in group.skipped:
+            make_way()
+            typer.echo(f"skipped {legible(skip.path)}: {legible(skip.reason)}", err=True)
+        yield Answered(list(zip(group.probes, answers, strict=True)), group.skipped)
 
 
 def _answers(gallery: Gallery, probes: Sequence[Probe], threshold: float | None) -> list[Answer]:
@@ -121,31 +160,46 @@ def _answers(gallery: Gallery, probes: Sequence[Probe], threshold: float | None)
         return gallery.identify(rows, top=NEAREST, threshold=threshold)
 
 
-def _probes(
+def _groups(
     gallery: Gallery, paths: Sequence[Path], source: Source
-) -> tuple[list[Probe], list[Skipped]]:
-    probes: list[Probe] = []
-    skipped: list[Skipped] = []
-    for path in paths:
-        if path.suffix.lower() == ".npz" and not path.is_dir():
-            found = read_labelled(path, labelled=False)
-            require_comparable(found, gallery.contract, trusted=source.trust)
-            skipped += [Skipped(fail.id, f"no face: {fail.reason}") for fail in found.file.failures]
-            probes += map(Probe, found.photos, found.places, found.rows)
-    photos = [path for path in paths if path.suffix.lower() != ".npz" or path.is_dir()]
-    if photos:
-        from recognition.gallery.photographs import embed_faces
+) -> Generator[Group, None, None]:
+    """The faces in files of embeddings, then those on photographs as they are found.
 
-        faces = embed_faces(photos, source.load(gallery.contract), watch=bar)
-        if not faces.readable and not probes:
-            reason = f"the first because it is {faces.skipped[0].reason}" if faces.skipped else ""
-            raise InputError(
-                f"expected photographs, but none of {len(faces.skipped)} can be used"
-                f"{', ' if reason else ''}{reason}; name others"
-            )
-        skipped += faces.skipped
-        probes += map(Probe, faces.photos, faces.places, faces.embeddings)
-    return probes, skipped
+    Everything that is named is looked for before the first.
+    """
+    photos = [path for path in paths if path.suffix.lower() != ".npz" or path.is_dir()]
+    files = [read_labelled(path, labelled=False) for path in paths if path not in photos]
+    for file in files:
+        require_comparable(file, gallery.contract, trusted=source.trust)
+    named = find_photos(photos) if photos else None
+    models = source.load(gallery.contract) if named else None
+    for file in files:
+        yield Group([], [Skipped(one.id, f"no face: {one.reason}") for one in file.file.failures])
+        probes = list(map(Probe, file.photos, file.places, file.rows))
+        for start in range(0, len(probes), TOGETHER):
+            yield Group(probes[start : start + TOGETHER])
+    if named and models:
+        yield from _on_photographs(named, models, needed=not any(len(one.file) for one in files))
+
+
+def _on_photographs(named: Found, models: "Models", *, needed: bool) -> Iterator[Group]:
+    from recognition.gallery.photographs import embed_faces_as_found
+
+    yield Group([], named.skipped)
+    readable = 0
+    with closing(embed_faces_as_found(named, models, watch=bar)) as parts:
+        for faces in parts:
+            readable += faces.readable
+            probes = list(map(Probe, faces.photos, faces.places, faces.embeddings))
+            yield Group(probes, faces.skipped)
+    if needed and not readable:
+        count = len(named.files) + len(named.skipped)
+        raise InputError(
+            f"expected photographs, but none of {count:,} can be used, for the "
+            "reasons above; name others"
+            if count
+            else "expected photographs, but there are none; name their folder"
+        )
 
 
 def _headings(explain: bool) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from recognition.cli.console import spoken_errors
+from recognition.cli.console import INTERRUPTED, spoken_errors
 from recognition.cli.gallery import Device, Json, MinScore, Model, Trust, Where
 
 
@@ -43,7 +43,7 @@ def identify(
 ) -> None:
     """Say who is on photographs: a line a face as CSV, `unknown` for whom the gallery does not know.
 
-    `score` is of the nearest person; `known` says whether it reaches `threshold`, `margin` how far
+    Lines come as soon as they are known, JSON once all are. `score` is of the nearest person; `known` says whether it reaches `threshold`, `margin` how far
     the next person is behind. What cannot be used is told on stderr. Text that a spreadsheet would
     take for a formula has a ' before it; names are exact in JSON.
 
@@ -57,4 +57,16 @@ def identify(
         from recognition.cli.identification import run_identify
 
         source = Source(model, device, min_score, trust)
-        run_identify(where, paths, source, threshold=threshold, explain=explain, as_json=as_json)
+        try:
+            run_identify(
+                where, paths, source, threshold=threshold, explain=explain, as_json=as_json
+            )
+        except KeyboardInterrupt:
+            if as_json:
+                raise
+            typer.echo(
+                "\nrecognition: stopped; the lines that are there are right, what comes after them "
+                "was not looked at",
+                err=True,
+            )
+            raise typer.Exit(INTERRUPTED) from None

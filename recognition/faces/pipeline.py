@@ -4,7 +4,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -58,6 +58,25 @@ def embed_photos(
 ) -> Generator[Outcome, None, None]:
     """What becomes of each photograph, in the order of the files, as soon as it is known.
 
+    Arguments, errors and threads are those of `embed_groups`. Close the iterator to stop early
+    (`contextlib.closing`); no thread works on after that.
+    """
+    return _one_by_one(
+        embed_groups(files, detector, embedder, min_score=min_score, load=load, batch=batch)
+    )
+
+
+def embed_groups(
+    files: Iterable[PhotoFile],
+    detector: Detector,
+    embedder: Embedder | None,
+    *,
+    min_score: float = CERTAIN,
+    load: Callable[[PhotoFile], Photo] = load_photo,
+    batch: int = BATCH,
+) -> Generator[list[Outcome], None, None]:
+    """What becomes of photographs, in the order of the files, those together that are known at once.
+
     Several photographs are worked on at a time, one a thread (`OMP_NUM_THREADS`, or one a core);
     crops are embedded in batches across photographs. What lies in memory does not grow with the
     number of files. Detector and embedder are called from several threads at once. Close the
@@ -81,7 +100,15 @@ def embed_photos(
     if batch < 1:
         raise InputError(f"batch: expected at least one crop, got {batch!r}; 16 is usual")
     look = _Look(detector, embedder, min_score, load)
-    return _outcomes(files, look, embedder, batch)
+    return _groups(files, look, embedder, batch)
+
+
+def _one_by_one(
+    groups: Generator[list[Outcome], None, None],
+) -> Generator[Outcome, None, None]:
+    with closing(groups):
+        for group in groups:
+            yield from group
 
 
 class _Seen(NamedTuple):
@@ -96,9 +123,9 @@ class _Seen(NamedTuple):
     problem: str = ""
 
 
-def _outcomes(
+def _groups(
     files: Iterable[PhotoFile], look: "_Look", embedder: Embedder | None, batch: int
-) -> Generator[Outcome, None, None]:
+) -> Generator[list[Outcome], None, None]:
     held: deque[_Seen] = deque()
     with workers() as pool, _cancelling(pool):
         rows = _Rows(pool, embedder, batch)
@@ -108,11 +135,21 @@ def _outcomes(
             held.append(seen._replace(crops=()))
             if len(held) > 4 * batch:  # photographs without faces do not wait for ever
                 rows.flush()
-            while held and rows.ready(len(held[0].places)):
-                yield _finished(held[0], rows.take(len(held.popleft().places)), dimension)
+            if known := _known(held, rows, dimension):
+                yield known
         rows.flush()
         while held:
-            yield _finished(held[0], rows.take(len(held.popleft().places)), dimension)
+            rows.wait(len(held[0].places))
+            yield _known(held, rows, dimension)
+
+
+def _known(held: deque[_Seen], rows: "_Rows", dimension: int) -> list[Outcome]:
+    """Takes out, from the first on, those for which nothing has to be waited for."""
+    known = []
+    while held and rows.ready(len(held[0].places)):
+        seen = held.popleft()
+        known.append(_finished(seen, rows.take(len(seen.places)), dimension))
+    return known
 
 
 @contextmanager
@@ -241,10 +278,13 @@ class _Rows:
             self._rows.extend(self._begun.popleft().result())
         return len(self._rows) >= count
 
-    def take(self, count: int) -> list[_Row]:
-        """What became of the next crops."""
+    def wait(self, count: int) -> None:
+        """Until so many are ready."""
         while len(self._rows) < count:
             self._rows.extend(self._begun.popleft().result())
+
+    def take(self, count: int) -> list[_Row]:
+        """What became of the next crops, which are ready."""
         return [self._rows.popleft() for _ in range(count)]
 
     def _submit(self, count: int) -> None:

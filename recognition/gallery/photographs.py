@@ -1,8 +1,9 @@
 """Faces on photographs, embedded by the model of a gallery."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,8 @@ from recognition.datasets.pictures import Skipped
 from recognition.errors import InputError
 from recognition.faces.embedder import Embedder
 from recognition.faces.face import Detector
-from recognition.faces.photos import PhotoFile, UnusableError, digest_of, find_photos
-from recognition.faces.pipeline import CERTAIN, embed_photos
+from recognition.faces.photos import Found, PhotoFile, UnusableError, digest_of, find_photos
+from recognition.faces.pipeline import CERTAIN, Outcome, embed_groups, embed_photos
 from recognition.gallery.labelled import described
 from recognition.gallery.sync import Item, Vector
 from recognition.progress import Watch, unwatched
@@ -80,38 +81,54 @@ class Faces:
     skipped: tuple[Skipped, ...]
     readable: int
 
+    @classmethod
+    def of(
+        cls, outcomes: Sequence[Outcome], dimension: int, skipped: Sequence[Skipped] = ()
+    ) -> "Faces":
+        """The faces of photographs, and those that were skipped before and now."""
+        places = [outcome.embedded.tolist() for outcome in outcomes]
+        faces = [outcome for outcome in outcomes for _ in outcome.embedded]
+        rows = [row for outcome in outcomes for row in outcome.embeddings]
+        problems = [Skipped(each.file.id, each.problem) for each in outcomes if each.problem]
+        return cls(
+            tuple(outcome.file.id for outcome in faces),
+            tuple(chain.from_iterable(places)),
+            tuple(outcome.digest for outcome in faces),
+            np.array(rows, np.float32).reshape(-1, dimension),
+            (*skipped, *problems),
+            sum(bool(outcome.digest) for outcome in outcomes),
+        )
+
     @property
     def largest(self) -> list[int]:
         """The first face of each photograph."""
         return [at for at, name in enumerate(self.photos) if name not in self.photos[:at][-1:]]
 
 
-def embed_faces(paths: Sequence[Path], models: Models, *, watch: Watch = unwatched) -> Faces:
-    """Every certain face on photographs and those below folders.
+def embed_faces(found: Found, models: Models, *, watch: Watch = unwatched) -> Faces:
+    """Every certain face on photographs."""
+    with closing(_watched(found, models, watch)) as groups:
+        outcomes = list(chain.from_iterable(groups))
+    return Faces.of(outcomes, models.embedder.contract.dimension, found.skipped)
 
-    Raises:
-        InputError: a path where nothing is.
-    """
-    found = find_photos(paths)
-    skipped, readable = list(found.skipped), 0
-    photos: list[str] = []
-    places: list[int] = []
-    digests: list[str] = []
-    rows: list[npt.NDArray[np.float32]] = []
-    stream = embed_photos(found.files, models.detector, models.embedder, min_score=models.min_score)
+
+def embed_faces_as_found(
+    found: Found, models: Models, *, watch: Watch = unwatched
+) -> Generator[Faces, None, None]:
+    """The same in parts, each as soon as it is known; not those that `found` skipped already."""
+    with closing(_watched(found, models, watch)) as groups:
+        for group in groups:
+            yield Faces.of(group, models.embedder.contract.dimension)
+
+
+def _watched(found: Found, models: Models, watch: Watch) -> Generator[list[Outcome], None, None]:
+    done = 0
+    stream = embed_groups(found.files, models.detector, models.embedder, min_score=models.min_score)
     with watch("looking for faces", len(found.files)) as advance, closing(stream):
-        for number, outcome in enumerate(stream, 1):
-            if outcome.problem:
-                skipped.append(Skipped(outcome.file.id, outcome.problem))
-            readable += bool(outcome.digest)
-            photos += [outcome.file.id] * len(outcome.embedded)
-            places += outcome.embedded.tolist()
-            digests += [outcome.digest] * len(outcome.embedded)
-            rows += list(outcome.embeddings)
-            advance(number)
-    dimension = models.embedder.contract.dimension
-    matrix = np.array(rows, np.float32).reshape(-1, dimension)
-    return Faces(tuple(photos), tuple(places), tuple(digests), matrix, tuple(skipped), readable)
+        for group in stream:
+            yield group
+            done += len(group)
+            advance(done)  # drawn below what was printed of the group
 
 
 @dataclass(frozen=True)

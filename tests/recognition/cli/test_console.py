@@ -37,6 +37,20 @@ def test_a_stage_that_tells_nothing_is_shown_once_it_takes_long(
     assert terminal.getvalue().endswith("\n")
 
 
+def test_a_bar_gives_way_to_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = terminal_of(monkeypatch)
+    console.make_way()
+    assert terminal.getvalue() == ""
+    monkeypatch.setattr(console, "SOON", 0.0)
+    with console.bar("looking", 2) as advance:
+        advance(1)
+        console.make_way()
+        assert terminal.getvalue().endswith(" \r")
+        assert "looking" not in terminal.getvalue().rsplit("\r", 2)[1]
+    console.make_way()
+    assert terminal.getvalue().endswith("\n")
+
+
 def test_an_output_that_is_closed_is_no_verdict() -> None:
     """`recognition verify ... | head -1` ended with 1, which says that people differ."""
     code = "from recognition.cli import main; main()"

@@ -12,6 +12,7 @@ from face_fakes import FakeDetector, FakeEmbedder, save_photo
 from typer.testing import CliRunner, Result
 
 from recognition.cli import app
+from recognition.cli.enrolled import write_csv
 from recognition.cli.gallery import gallery as verbs
 
 NASTY = [
@@ -401,13 +402,65 @@ def test_what_is_there_is_not_overwritten(embedded: Path) -> None:
 def test_photographs_of_which_none_can_be_read_are_an_error(photographs: Path) -> None:
     run("gallery", "create", "g")
     refused = run("identify", "g", photographs / "bob/text.jpg", code=2)
+    assert "skipped text.jpg: " in refused.stderr
     assert "none of 1 can be used" in words(refused)
+    assert refused.stdout == ""
     nobody = run("identify", "g", photographs / "bob/none.png")
     assert rows(nobody) == []
     assert nobody.stdout.startswith("photo,face,name,known,score,threshold,margin,source")
     assert "expected a photograph or a folder at none.png" in words(
         run("identify", "g", "none.png", code=2)
     )
+
+
+@pytest.fixture
+def crowd(monkeypatch: pytest.MonkeyPatch) -> FakeDetector:
+    """A gallery, a folder of a hundred photographs, and the detector that looks at them."""
+    for shade in range(100):
+        save_photo(Path(f"crowd/{shade}.png"), 0.99, shade=2 * shade)
+    run("gallery", "create", "g")
+    run("gallery", "enroll", "g", "ada", "crowd/0.png")
+    detector = FakeDetector()
+    monkeypatch.setattr("recognition.faces.mtcnn.Mtcnn", lambda device="cpu": detector)
+    return detector
+
+
+def test_lines_come_while_other_photographs_are_looked_at(
+    crowd: FakeDetector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: list[int] = []
+
+    def spied(lines: list[list[object]]) -> None:
+        looked_at.append(crowd.seen)
+        write_csv(lines)
+
+    monkeypatch.setattr("recognition.cli.identification.write_csv", spied)
+    found = rows(run("identify", "g", "crowd"))
+    assert looked_at[0] < 50 <= looked_at[-1] == 100
+    assert [line["photo"] for line in found] == [f"{shade}.png" for shade in range(100)]
+    faces = told(run("identify", "g", "crowd", "--json"))["faces"]
+    assert [repr(face["score"]) for face in faces] == [line["score"] for line in found]
+
+
+@pytest.mark.parametrize(("stop", "code"), [(BrokenPipeError, 141), (KeyboardInterrupt, 130)])
+def test_who_has_seen_enough_stops_the_looking(
+    crowd: FakeDetector, monkeypatch: pytest.MonkeyPatch, stop: type[BaseException], code: int
+) -> None:
+    def closed(lines: list[list[object]]) -> None:
+        raise stop
+
+    monkeypatch.setattr("recognition.cli.identification.write_csv", closed)
+    monkeypatch.setattr("recognition.cli.console._forget_output", lambda: None)
+    stopped = run("identify", "g", "crowd", code=code)
+    assert crowd.seen < 50
+    assert ("the lines that are there are right" in words(stopped)) == (code == 130)
+
+
+def test_what_is_wrong_is_said_before_photographs_are_looked_at(crowd: FakeDetector) -> None:
+    for wrong in (["nowhere"], ["--threshold", "nan"], ["nowhere.npz"]):
+        refused = run("identify", "g", "crowd", *wrong, code=2)
+        assert (crowd.seen, refused.stdout) == (0, "")
+        assert "no threshold" not in words(refused)
 
 
 def test_stopping_a_sync_says_that_it_goes_on(
