@@ -97,7 +97,7 @@ class Contract:
         how = {"points": "five points", "box": f"box + {p.margin}", "whole": "box"}[p.alignment]
         mirror = "" if p.mirror == "none" else f", mirror {p.mirror}"
         return (
-            f"{self.model} ({self.sha256[:12]}, {self.dimension} dimensions, {p.height} x "
+            f"{self.model} ({self.sha256[:12] or 'not known which'}, {self.dimension} dimensions, {p.height} x "
             f"{p.width} by {how}, {p.channels}, mean {_short(p.mean)}, std {_short(p.std)}{mirror})"
         )
 

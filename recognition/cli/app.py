@@ -59,7 +59,7 @@ def _options(
     """How well embeddings tell people apart who were never seen in training.
 
     Exit codes: 0 done; 1 a check said no (verify, doctor, gallery check); 2 the input or the options make no sense, one sentence on stderr says why,
-    and nothing was written; 130 stopped by Ctrl-C, and nothing was written (embed and train keep what is finished); 141 who read the output closed it.
+    and nothing was written; 130 stopped by Ctrl-C, and nothing was written (embed, train, gallery sync and ingest keep what is finished); 141 who read the output closed it.
     """
 
 

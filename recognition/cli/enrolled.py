@@ -18,7 +18,7 @@ from recognition.gallery.interface import Gallery
 from recognition.gallery.labelled import described
 from recognition.gallery.milvus_address import is_milvus
 from recognition.gallery.portable import export_people, import_people
-from recognition.report.text import in_csv, legible
+from recognition.report.text import in_csv, legible, several
 
 YOURS = (
     "Exports, backups and pictures are yours to erase: who is in a folder that you sync is "
@@ -69,14 +69,16 @@ def run_remove(where: str, name: str, *, as_json: bool) -> None:
     if as_json:
         show_json({"format": 1, "name": name, "samples": count})
         return
-    show_lines([f"Removed {legible(name)} with {count:,} pictures"])
+    show_lines([f"Removed {legible(name)} with {several(count, 'picture')}"])
 
 
 def run_erase(where: str, name: str, *, yes: bool, as_json: bool) -> None:
     """Forget a person, having asked."""
     with Gallery.open(where) as gallery:
         samples = len(gallery.samples(name))  # refuses a name that nobody has
-        if not yes and not _sure(f"Erase {legible(name)} and {samples:,} pictures for good?"):
+        if not yes and not _sure(
+            f"Erase {legible(name)} and {several(samples, 'picture')} for good?"
+        ):
             show_lines(["Nobody was erased"])
             return
         receipt = gallery.erase(name)
@@ -106,7 +108,7 @@ def run_export(where: str, out: str, names: Sequence[str], *, as_json: bool) -> 
         files = [str(done.embeddings), str(done.listing)]
         show_json({"format": 1, "people": done.people, "samples": done.samples, "files": files})
         return
-    show_lines([f"{done.people:,} people with {done.samples:,} pictures"])
+    show_lines([f"{crowd(done.people, done.samples)}"])
     typer.echo(f"Written to {legible(str(done.embeddings))} and {legible(str(done.listing))}")
 
 
@@ -117,7 +119,7 @@ def _copy(where: str, out: str, *, as_json: bool) -> None:
         show_json({"format": 1, **done._asdict()})
         return
     present = f"; {done.present:,} people were there already" if done.present else ""
-    show_lines([f"{done.people:,} people with {done.samples:,} pictures copied{present}"])
+    show_lines([f"{crowd(done.people, done.samples)} copied{present}"])
 
 
 def run_import(where: str, file: Path, *, as_json: bool) -> None:
@@ -128,7 +130,7 @@ def run_import(where: str, file: Path, *, as_json: bool) -> None:
     if as_json:
         show_json({"format": 1, **done._asdict()})
     else:
-        enrolled = f"{done.people:,} people: {done.samples:,} pictures enrolled"
+        enrolled = f"{several(done.people, 'person', 'people')}: {several(done.samples, 'picture')} enrolled"
         show_lines([f"{enrolled}, {done.known:,} were there already"])
     warn(outgrown)
 
@@ -142,6 +144,11 @@ def write_csv(rows: Iterable[Sequence[object]]) -> None:
     """Print lines of CSV, and let who reads have them; texts have to be fit for it already."""
     csv.writer(sys.stdout, lineterminator="\n").writerows(rows)
     sys.stdout.flush()
+
+
+def crowd(people: int, samples: int) -> str:
+    """How many people, and pictures of them."""
+    return f"{several(people, 'person', 'people')} with {several(samples, 'picture')}"
 
 
 def warn(sentence: str | None) -> None:
@@ -158,7 +165,9 @@ def about_threshold(used: Threshold | None) -> list[str]:
 
 
 def _about(person: Person) -> list[str]:
-    told = [f"{legible(person.name)}, since {person.enrolled}, {person.samples:,} pictures"]
+    told = [
+        f"{legible(person.name)}, since {person.enrolled}, {several(person.samples, 'picture')}"
+    ]
     if person.metadata:
         told.append(f"metadata {json.dumps(dict(person.metadata))}")
     return told
@@ -167,7 +176,7 @@ def _about(person: Person) -> list[str]:
 def _numbers(found: Stats) -> list[str]:
     size = "" if found.size is None else f", {found.size / 2**20:,.1f} MiB"
     return [
-        f"{found.people:,} people, {found.samples:,} pictures{size}",
+        f"{several(found.people, 'person', 'people')}, {several(found.samples, 'picture')}{size}",
         f"by {legible(described(found.contract))}",
         *about_threshold(found.threshold),
         *filter(None, [found.outgrown]),
@@ -177,7 +186,7 @@ def _numbers(found: Stats) -> list[str]:
 
 def _receipt(receipt: Receipt) -> list[str]:
     done = "no byte of it is left in the gallery's folder" if receipt.complete else "not completely"
-    what = f"{legible(receipt.name)} with {receipt.samples:,} pictures"
+    what = f"{legible(receipt.name)} with {several(receipt.samples, 'picture')}"
     return [
         f"Erased {what} on {receipt.date}: {done}",
         *(f"left: {legible(reason)}" for reason in receipt.left),

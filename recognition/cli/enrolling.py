@@ -28,10 +28,12 @@ from recognition.gallery.labelled import (
     require_comparable,
 )
 from recognition.gallery.sync import Item, Synced, Vector, carry_out, plan
-from recognition.report.text import legible
+from recognition.report.text import legible, several
 
 
-def run_create(where: str, *, like: Path | None, model: str | None, device: str) -> None:
+def run_create(
+    where: str, *, like: Path | None, model: str | None, device: str, as_json: bool
+) -> None:
     """Make an empty gallery.
 
     Raises:
@@ -46,6 +48,10 @@ def run_create(where: str, *, like: Path | None, model: str | None, device: str)
 
         contract = load_embedder(model, device=device).contract
     with Gallery.create(where, contract):
+        pass
+    if as_json:
+        show_json({"format": 1, "gallery": where, "contract": json.loads(contract.to_json())})
+    else:
         show_lines([f"Made {legible(where)}, for embeddings by {legible(described(contract))}"])
     if like is not None and not contract.sha256:
         typer.echo(
@@ -56,7 +62,13 @@ def run_create(where: str, *, like: Path | None, model: str | None, device: str)
 
 
 def run_enroll(
-    where: str, name: str, paths: Sequence[Path], source: Source, *, metadata: str | None
+    where: str,
+    name: str,
+    paths: Sequence[Path],
+    source: Source,
+    *,
+    metadata: str | None,
+    as_json: bool,
 ) -> None:
     """Add pictures of one person, all or none.
 
@@ -86,6 +98,7 @@ def run_enroll(
         if photos:
             rows, names, sums = _faces(photos, gallery, source)
             vectors, sources, digests = vectors + rows, sources + names, digests + sums
+        before = _pictures(gallery, name)
         gallery.enroll(
             name,
             np.stack(vectors),
@@ -94,7 +107,22 @@ def run_enroll(
             replacing=digests,  # the same picture again is one picture
             metadata=about,
         )
-        show_lines([f"Enrolled {len(vectors):,} pictures of {legible(name)}"])
+        now = _pictures(gallery, name)
+        outgrown = gallery.stats().outgrown
+    if as_json:
+        told = {"name": name, "enrolled": len(vectors), "samples": now, "new": not before}
+        show_json({"format": 1, **told})
+    else:  # a name that is mistyped is somebody new: say so
+        who = f"{legible(name)}, who {f'has {now:,} now' if before else 'is new'}"
+        show_lines([f"Enrolled {several(len(vectors), 'picture')} of {who}"])
+    warn(outgrown)
+
+
+def _pictures(gallery: Gallery, name: str) -> int:
+    try:
+        return len(gallery.samples(name))
+    except InputError:
+        return 0
 
 
 def _faces(
@@ -135,7 +163,7 @@ def run_ingest(where: str, files: Sequence[Path], *, trust: bool, as_json: bool)
 
 
 def _ingested(done: Ingested) -> Iterator[str]:
-    yield f"{done.enrolled:,} pictures enrolled, {done.known:,} were there already"
+    yield f"{several(done.enrolled, 'picture')} enrolled, {done.known:,} were there already"
     if done.failed:
         yield from few(
             f"{done.failed:,} without an embedding, left out",
@@ -150,6 +178,11 @@ def run_sync(where: str, path: Path, source: Source, *, delete: bool, as_json: b
         InputError: no gallery, no pictures, or another model.
     """
     with Gallery.open(where) as gallery:
+        if not path.exists():
+            raise InputError(
+                "expected a folder with a folder a person, or a file of embeddings, at "
+                f"{shown(path)}, but nothing is there; check the path"
+            )
         found = (
             _sync_photographs(gallery, path, source, delete)
             if path.is_dir()

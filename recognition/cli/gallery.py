@@ -34,12 +34,16 @@ Model = Annotated[
     typer.Option(
         metavar="MODEL",
         rich_help_panel=MODEL,
-        help="Which network embeds photographs: a file, such as face.onnx or model.safetensors, or "
-        "a name. It must be the gallery's. By default facenet-pytorch's, if its weights are here.",
+        help="Which network embeds photographs: a file, such as face.onnx, a run folder of "
+        "`recognition compare`, or a name. It must be the gallery's. By default facenet-pytorch's, "
+        "if its weights are here.",
     ),
 ]
 Device = Annotated[
-    str, typer.Option(rich_help_panel=MODEL, help="Where the network runs: cpu, cuda, cuda:1.")
+    str,
+    typer.Option(
+        metavar="DEVICE", rich_help_panel=MODEL, help="Where the network runs: cpu, cuda, cuda:1."
+    ),
 ]
 MinScore = Annotated[
     float,
@@ -80,6 +84,7 @@ def create(
     ] = None,
     model: Model = None,
     device: Device = "cpu",
+    as_json: Json = False,
 ) -> None:
     """Make an empty gallery. It is for the embeddings of one model, and refuses all others.
 
@@ -93,7 +98,7 @@ def create(
     with spoken_errors():
         from recognition.cli.enrolling import run_create
 
-        run_create(where, like=like, model=model, device=device)
+        run_create(where, like=like, model=model, device=device, as_json=as_json)
 
 
 @gallery.command(cls=Grouped, short_help="Add pictures of one person.")
@@ -121,6 +126,7 @@ def enroll(
     device: Device = "cpu",
     min_score: MinScore = 0.95,
     trust: Trust = False,
+    as_json: Json = False,
 ) -> None:
     """Add pictures of a person who is new or enrolled already. All of them, or none.
 
@@ -133,7 +139,7 @@ def enroll(
         from recognition.cli.gallery_source import Source
 
         source = Source(model, device, min_score, trust)
-        run_enroll(where, name, paths, source, metadata=metadata)
+        run_enroll(where, name, paths, source, metadata=metadata, as_json=as_json)
 
 
 @gallery.command(cls=Grouped, short_help="Bring it up to date with a folder a person.")

@@ -13,6 +13,7 @@ import typer
 from recognition.cli.console import bar, make_way, show_lines
 from recognition.cli.enrolled import about_threshold, show_json, warn, write_csv
 from recognition.cli.gallery_source import Source
+from recognition.datasets._files import shown
 from recognition.datasets.pictures import Skipped
 from recognition.errors import InputError
 from recognition.faces.photos import Found, find_photos
@@ -47,6 +48,11 @@ def run_calibrate(
     Raises:
         InputError: the rate cannot be measured, or the files cannot be used; nothing is changed.
     """
+    if probes.is_dir():
+        raise InputError(
+            f"expected a file of embeddings, got the folder {shown(probes)}; write one by the "
+            "gallery's model, as recognition embed FOLDER -o probes.npz --labelled --model MODEL"
+        )
     with Gallery.open(where) as gallery:
         found = read_labelled(probes)
         require_comparable(found, gallery.contract, trusted=trust)
@@ -66,7 +72,9 @@ def run_calibrate(
         show_json({"format": 1, **asdict(threshold), "set": not dry})
         return
     show_lines(about_threshold(threshold))
-    show_lines([f"of {threshold.trials:,} trials; data {threshold.data[:12]}"])
+    tried = "searches" if threshold.rule == "fpir" else "comparisons"
+    told = f"{threshold.trials:,} {tried} of strangers; sha256 of the data {threshold.data[:12]}"
+    show_lines([f"measured on {told}"])
     typer.echo("Not set (--dry-run)" if dry else f"Set in {legible(where)}")
 
 
@@ -172,6 +180,8 @@ def _groups(
     for file in files:
         require_comparable(file, gallery.contract, trusted=source.trust)
     named = find_photos(photos) if photos else None
+    if named and not files and not (named.files or named.skipped):
+        raise InputError("expected photographs, but there are none; name their folder")
     models = source.load(gallery.contract) if named else None
     for file in files:
         yield Group([], [Skipped(one.id, f"no face: {one.reason}") for one in file.file.failures])
@@ -193,12 +203,9 @@ def _on_photographs(named: Found, models: "Models", *, needed: bool) -> Iterator
             probes = list(map(Probe, faces.photos, faces.places, faces.embeddings))
             yield Group(probes, faces.skipped)
     if needed and not readable:
-        count = len(named.files) + len(named.skipped)
         raise InputError(
-            f"expected photographs, but none of {count:,} can be used, for the "
-            "reasons above; name others"
-            if count
-            else "expected photographs, but there are none; name their folder"
+            f"expected photographs, but none of {len(named.files) + len(named.skipped):,} can be "
+            "used, for the reasons above; name others"
         )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from recognition.cli.console import bar, show_lines
-from recognition.cli.enrolled import show_json
+from recognition.cli.enrolled import crowd, show_json
 from recognition.errors import InputError
 from recognition.gallery.labelled import contract_of
 from recognition.gallery.milvus_address import is_milvus
@@ -49,7 +49,7 @@ def run_repair(where: str, into: Path, *, like: Path | None, as_json: bool) -> N
         show_json({"format": 1, **told, "findings": [asdict(one) for one in done.findings]})
         return
     show_lines(_sentences(done.findings))
-    show_lines([f"Saved {done.people:,} people with {done.samples:,} pictures"])
+    show_lines([f"Saved {crowd(done.people, done.samples)}"])
     typer.echo(f"Written to {legible(str(into))}; {legible(where)} is as it was")
 
 

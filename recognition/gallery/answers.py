@@ -137,6 +137,19 @@ instead of 0.01; calibrate it again with recognition calibrate
             ) from error
 
 
+def require_threshold(threshold: object) -> None:
+    """Refuse a bare number, which does not say where it comes from.
+
+    Raises:
+        InputError: it is no `Threshold`.
+    """
+    if not isinstance(threshold, Threshold):
+        raise InputError(
+            f"expected a Threshold, as calibrate gives, got {threshold!r}; Threshold(0.5) is one of "
+            "your own choice"
+        )
+
+
 def known_score(name: str) -> PersonScore:
     """The score of this name.
 

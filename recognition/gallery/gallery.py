@@ -33,6 +33,7 @@ from recognition.gallery.answers import (
     Stats,
     Threshold,
     require_score,
+    require_threshold,
 )
 from recognition.gallery.cache import Cache, Cached
 from recognition.gallery.changes import now
@@ -104,6 +105,8 @@ class EmbeddedGallery(Gallery):
             if folder.exists() and (not folder.is_dir() or _others(folder)):
                 raise InputError(f"{shown(folder)} exists already; open it, or name another folder")
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except InputError:
+            raise
         except (OSError, ValueError) as error:
             raise InputError(
                 f"expected to make a gallery at {shown(folder)}, but the folder cannot be made "
@@ -133,6 +136,7 @@ class EmbeddedGallery(Gallery):
 
     def set_threshold(self, threshold: Threshold) -> None:
         """Decide by this threshold from now on."""
+        require_threshold(threshold)
         with self._writer.held(), self._store.changing() as changes:
             changes.say("threshold", threshold.to_json())
 

@@ -38,7 +38,7 @@ class Ingested:
 
 def enroll_files(
     gallery: Gallery,
-    paths: Iterable[Path | str],
+    paths: Iterable[Path | str] | Path | str,
     *,
     trusted: bool = False,
     watch: Watch = unwatched,
@@ -53,7 +53,7 @@ def enroll_files(
 
     Args:
         gallery: where to.
-        paths: the files, each with the person on every row.
+        paths: the files, or one, each with the person on every row.
         trusted: the caller vouches for files that do not say which model made them.
         watch: told how many rows are done.
 
@@ -61,7 +61,8 @@ def enroll_files(
         InputError: a file that cannot be read, of another model or dimension, or a row that a
             gallery cannot take; nothing is changed.
     """
-    streams = [open_embeddings(path) for path in paths]
+    named = [paths] if isinstance(paths, Path | str) else paths
+    streams = [open_embeddings(path) for path in named]
     total = sum(stream.rows for stream in streams)
     for stream in streams:
         require_comparable(stream, gallery.contract, trusted=trusted)

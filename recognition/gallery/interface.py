@@ -4,11 +4,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy.typing as npt
 
 from recognition.contract import Contract
+from recognition.errors import InputError
 from recognition.gallery.answers import (
     Answer,
     Faceless,
@@ -43,6 +44,12 @@ class Gallery(ABC):
         Raises:
             InputError: something is there already.
         """
+        if not isinstance(cast(object, contract), Contract):
+            raise InputError(
+                f"contract: expected a Contract, got {contract!r}; that of a model is "
+                "load_embedder(...).contract, or write Contract(name, sha256, dimension, "
+                "Preprocessing())"
+            )
         return _kind(where).create(where, contract)
 
     @classmethod

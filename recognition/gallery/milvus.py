@@ -32,6 +32,7 @@ from recognition.gallery.answers import (
     Stats,
     Threshold,
     require_score,
+    require_threshold,
 )
 from recognition.gallery.changes import as_json, now
 from recognition.gallery.interface import Gallery
@@ -136,6 +137,7 @@ class MilvusGallery(Gallery):
         Raises:
             InputError: it is for scores by template, which Milvus is not asked for.
         """
+        require_threshold(threshold)
         _require_best(threshold.score)
         self._collections.put({"threshold": threshold.to_json()})
 

@@ -42,7 +42,6 @@ class Models:
         Raises:
             InputError: no such model, or another one than made the gallery's embeddings.
         """
-        from recognition.faces.models.loading import load_embedder
         from recognition.faces.mtcnn import Mtcnn
 
         if not 0 <= min_score <= 1:
@@ -55,10 +54,24 @@ class Models:
                 "expected a gallery whose model is known to embed photographs for it, but it was "
                 f"made for embeddings {described(contract)}; embed them as those were, into a .npz"
             )
-        embedder = load_embedder(model, device=device)
+        embedder = _embedder(contract, model, device)
         if contract is not None:
             require_same(embedder.contract, contract, names=("the model", "the gallery"))
         return cls(Mtcnn(device=device), embedder, min_score)
+
+
+def _embedder(contract: Contract | None, model: str | None, device: str) -> Embedder:
+    from recognition.faces.models.loading import load_embedder
+
+    try:
+        return load_embedder(model, device=device)
+    except InputError as error:
+        if model is not None or contract is None or contract.model.startswith("facenet "):
+            raise
+        raise InputError(
+            f"expected the gallery's model, {described(contract)}, which is not the usual one; "
+            "name it with --model"
+        ) from error
 
 
 @dataclass(frozen=True)

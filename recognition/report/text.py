@@ -34,13 +34,13 @@ def _spelled(letter: str) -> str:
     )
 
 
-def several(count: int, one: str) -> str:
+def several(count: int, one: str, many: str = "") -> str:
     """How many there are of something, which one is called so.
 
-    >>> several(1, "face"), several(2_000, "face")
-    ('1 face', '2,000 faces')
+    >>> several(1, "face"), several(2_000, "face"), several(0, "person", "people")
+    ('1 face', '2,000 faces', '0 people')
     """
-    return f"{count:,} {one}" if count == 1 else f"{count:,} {one}s"
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
 
 def shortened(text: str, most: int) -> str:

@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from face_fakes import FakeDetector, FakeEmbedder, save_photo
+from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from recognition.cli import app
 from recognition.cli.enrolled import write_csv
 from recognition.cli.gallery import gallery as verbs
+from recognition.errors import InputError
 
 NASTY = [
     "../../x", "CON", "a\0b", "😀", "\u202eright-to-left", "x" * 10_000, "=cmd()", "<script>",
@@ -322,7 +324,7 @@ def test_enrolling_takes_all_pictures_or_none(photographs: Path) -> None:
     assert "none.png cannot be used (no face" in words(refused)
     assert [one["name"] for one in rows(run("gallery", "list", "g"))] == ["ada"]
     save_photo(Path("two.png"), 0.99, 0.97)
-    assert "Enrolled 1 pictures" in run("gallery", "enroll", "g", "ada", "two.png").stdout
+    assert "Enrolled 1 picture of" in run("gallery", "enroll", "g", "ada", "two.png").stdout
     bad = run("gallery", "enroll", "g", "ada", "two.png", "--metadata", "[1]", code=2)
     assert "expected a JSON object, got '[1]'" in bad.stderr
     np.savez("lost.npz", embeddings=[[1.0] * 27, [np.nan] * 27], labels=["a", "a"])
@@ -461,6 +463,7 @@ def test_what_is_wrong_is_said_before_photographs_are_looked_at(crowd: FakeDetec
         refused = run("identify", "g", "crowd", *wrong, code=2)
         assert (crowd.seen, refused.stdout) == (0, "")
         assert "no threshold" not in words(refused)
+    assert words(run("identify", "g", "crowd", "--json")).count("no threshold") == 1
 
 
 def test_stopping_a_sync_says_that_it_goes_on(
@@ -540,6 +543,53 @@ def test_what_was_done_is_told_as_json_too(embedded: Path) -> None:
     }  # fmt: skip
     done = told(run("gallery", "import", "g", "out.npz", "--json"))
     assert (done["people"], done["samples"], done["known"]) == (4, 2, 6)
+
+
+def test_every_verb_of_a_gallery_prints_json_on_request(photographs: Path) -> None:
+    made = told(run("gallery", "create", "g", "--json"))
+    assert (made["gallery"], made["contract"]["model"]) == ("g", "fake")
+    first = told(run("gallery", "enroll", "g", "ada", "people/ann/0.png", "--json"))
+    assert first == {"format": 1, "name": "ada", "enrolled": 1, "samples": 1, "new": True}
+    again = told(run("gallery", "enroll", "g", "ada", "people/ann/1.png", "--json"))
+    assert (again["samples"], again["new"]) == (2, False)
+    for verb, command in get_command(verbs).commands.items():
+        assert any("--json" in parameter.opts for parameter in command.params), verb
+
+
+def test_a_mistyped_name_is_told_to_be_new(photographs: Path) -> None:
+    run("gallery", "create", "g")
+    new = words(run("gallery", "enroll", "g", "ada", "people/ann/0.png"))
+    assert "Enrolled 1 picture of ada, who is new" in new
+    known = words(run("gallery", "enroll", "g", "ada", "people/ann/1.png"))
+    assert "Enrolled 1 picture of ada, who has 2 now" in known
+
+
+def test_without_a_model_the_gallerys_is_named(
+    photographs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("gallery", "create", "g", "--model", "mine")
+
+    def without_weights(model: str | None, device: str = "cpu") -> FakeEmbedder:
+        raise InputError("no weights are here")
+
+    monkeypatch.setattr("recognition.faces.models.loading.load_embedder", without_weights)
+    for verb in (["identify", "g"], ["gallery", "sync", "g"], ["gallery", "enroll", "g", "ann"]):
+        folder = photographs if "sync" in verb else photographs / "ann"
+        assert "expected the gallery's model, mine (" in words(run(*verb, folder, code=2))
+        named = words(run(*verb, folder, "--model", "mine", code=2))
+        assert named.endswith("recognition: no weights are here")
+
+
+def test_a_wrong_folder_is_told_for_what_it_is(embedded: Path) -> None:
+    Path("strangers").mkdir()
+    sentence = words(run("calibrate", "g", "strangers", code=2))
+    assert "got the folder strangers; write one" in sentence
+    assert "recognition embed FOLDER -o probes.npz --labelled" in sentence
+    nothing = words(run("gallery", "sync", "g", "peple/", code=2))
+    assert "expected a folder with a folder a person, or a file of embeddings, at peple" in nothing
+    assert "there are none" in words(run("identify", "g", "strangers", code=2))
+    twice = words(run("gallery", "create", "g", code=2))
+    assert twice == "recognition: g exists already; open it, or name another folder"
 
 
 @pytest.mark.parametrize(

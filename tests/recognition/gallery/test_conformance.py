@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,18 @@ def test_without_a_threshold_everybody_is_unknown(gallery: Gallery) -> None:
     assert (answer.name, answer.score, answer.threshold) == (None, 1.0, None)
     (answer,) = gallery.identify([1, 0, 0, 0], threshold=1.0)
     assert answer.name == "ada", "accepted at score >= threshold"
+
+
+def test_a_bare_number_is_no_threshold(gallery: Gallery) -> None:
+    with pytest.raises(InputError, match="expected a Threshold, as calibrate gives"):
+        gallery.set_threshold(0.5)  # type: ignore[arg-type]
+    assert gallery.threshold is None
+
+
+def test_a_gallery_is_made_for_a_contract_not_for_a_name(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected a Contract, got 'my network'"):
+        Gallery.create(tmp_path / "g", "my network")  # type: ignore[arg-type]
+    assert not (tmp_path / "g").exists()
 
 
 def test_an_empty_gallery_knows_nobody(gallery: Gallery) -> None:

@@ -65,6 +65,12 @@ def test_every_row_is_enrolled_once_however_often(gallery: Gallery, tmp_path: Pa
     assert enroll_files(gallery, [one, two]).enrolled == 8
 
 
+def test_one_file_may_be_named_alone(gallery: Gallery, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.npz")
+    assert enroll_files(gallery, str(path)).enrolled == 225
+    assert enroll_files(gallery, path).known == 225
+
+
 def test_who_was_interrupted_goes_on(
     gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
