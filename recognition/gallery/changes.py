@@ -85,6 +85,10 @@ class Changes:
         run(f"INSERT INTO gone (sample) SELECT sample FROM samples WHERE {these}", chosen)
         return run(f"DELETE FROM samples WHERE {these}", chosen).rowcount
 
+    def correct_gone(self) -> None:
+        """Whoever is there is not gone, whatever damage says."""
+        self._connection.execute("DELETE FROM gone WHERE sample IN (SELECT sample FROM samples)")
+
     def describe(self, name: str, metadata: Mapping[str, Any]) -> None:
         """Say something about a person; it replaces what it names.
 

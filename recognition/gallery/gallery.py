@@ -400,6 +400,9 @@ class EmbeddedGallery(Gallery):
             unfinished = snapshot.about(ERASING) is not None
         if unfinished or self.problems:
             with suppress(InputError), self._writer.held(0):  # else whoever writes will do it
+                if self.problems:
+                    with self._store.changing() as changes:
+                        changes.correct_gone()
                 self._flush()
                 if unfinished:
                     self._forget()

@@ -78,6 +78,9 @@ def check(folder: Path | str, *, watch: Watch = unwatched) -> list[Finding]:
     path = _require_gallery(folder)
     with salvaging(path) as salvage:
         findings = [Finding("store", text[:200], False) for text in salvage.findings()]
+        if wrong := salvage.wrongly_gone():
+            what = f"of the samples that are said to be gone, {wrong:,} {'is' if wrong == 1 else 'are'} there"
+            findings.append(Finding("store", what, False))
         contract, some = _of_about(salvage)
         findings += some
         people, some = _people(salvage)

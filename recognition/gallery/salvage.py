@@ -69,6 +69,16 @@ class Salvage:
             return int(self._connection.execute(query).fetchone()[0])
         return None
 
+    def wrongly_gone(self) -> int:
+        """How many samples there are by the index that are said to be gone; 0 if none can be."""
+        with suppress(*UNREADABLE):
+            query = (
+                "SELECT count(*) FROM samples INDEXED BY samples_of "
+                "WHERE sample IN (SELECT sample FROM gone)"
+            )
+            return int(self._connection.execute(query).fetchone()[0])
+        return 0
+
     def findings(self) -> list[str]:
         """What SQLite itself finds wrong with the file."""
         if not self._first_page:

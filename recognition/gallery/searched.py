@@ -38,7 +38,8 @@ class Searched:
         """Read the cache where that is due. Before a snapshot is taken: no part is newer then."""
         with self.guard:
             much = sum(len(part.samples) for part in self._loose()) >= 2 * FLUSHED
-            if self._state is None or much:  # somebody else has written them by now
+            # somebody else has written them by now; but a damaged cache is as it was
+            if self._state is None or (much and not self._damaged):
                 self._read()
 
     def at(self, snapshot: Snapshot) -> tuple[Cached, ...]:
@@ -141,9 +142,13 @@ class Searched:
 
     def _differences(self, snapshot: Snapshot) -> list[str]:
         """What shows that the cache is of another gallery, or of another time of this one."""
-        living = sum(part.living for part in self._parts)
-        if living != snapshot.count():
-            return [f"it has {living} samples, and the store {snapshot.count()}"]
+        numbers = [part.samples[part.part.alive] for part in self._parts]
+        living, total = sum(map(len, numbers)), sum(int(each.sum()) for each in numbers)
+        count, expected = snapshot.tally()
+        if living != count:
+            return [f"it has {living} samples, and the store {count}"]
+        if total != expected:
+            return ["it has other samples than the store"]
         for part in self._parts:
             alive = np.flatnonzero(part.part.alive)
             if part.name and len(alive):

@@ -175,6 +175,13 @@ class Snapshot:
         (found,) = self._connection.execute(f"SELECT count(*) FROM {table}").fetchone()
         return int(found)
 
+    def tally(self) -> tuple[int, int]:
+        """How many samples there are, and the sum of their numbers."""
+        (count, total) = self._connection.execute(
+            "SELECT count(*), coalesce(sum(sample), 0) FROM samples"
+        ).fetchone()
+        return int(count), int(total)
+
     def _require_sound(self, what: str, row: Iterable[object]) -> None:
         *told, sum_ = row
         if record_sum(*told) != sum_:
