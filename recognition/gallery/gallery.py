@@ -241,6 +241,16 @@ class EmbeddedGallery(Gallery):
         with self._store.snapshot() as snapshot:
             return snapshot.digests(names)
 
+    @contextmanager
+    def alone(self) -> Iterator[bool]:
+        """While this lasts nobody else writes.
+
+        Raises:
+            InputError: somebody else does, for longer than is waited; it says who.
+        """
+        with self._writer.held():
+            yield True
+
     def discard(self, name: str, digests: Sequence[str]) -> int:
         """Take some samples of a person out, by their digests; how many there were.
 

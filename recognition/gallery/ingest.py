@@ -49,7 +49,8 @@ def enroll_files(
     nothing is enrolled if anything is wrong with one. Then 16,384 rows at a time are enrolled, each
     such chunk whole or not at all. A row is known by its person and the sha256 of its embedding in
     float32: who was interrupted starts again, and it goes on where it was; a row that is there
-    twice is enrolled once. The source of a sample is its id. Have one such run at a time.
+    twice is enrolled once, also by two runs at once, but for those on Milvus, which can lock nobody
+    out. The source of a sample is its id.
 
     Args:
         gallery: where to.
@@ -105,17 +106,18 @@ def _enroll_new(gallery: Gallery, chunk: EmbeddingFile) -> int:
     rows = np.ascontiguousarray(chunk.embeddings, "<f4")
     names = chunk.labels.tolist()
     digests = [hashlib.sha256(row.tobytes()).hexdigest() for row in rows]
-    have = gallery.digests(names)
-    new = []
-    for at, key in enumerate(zip(names, digests, strict=True)):
-        if key not in have:
-            have.add(key)
-            new.append(at)
-    if new:
-        gallery.enroll_many(
-            rows[new],
-            [names[at] for at in new],
-            sources=[str(chunk.ids[at]) for at in new],
-            digests=[digests[at] for at in new],
-        )
+    with gallery.alone():
+        have = gallery.digests(names)
+        new = []
+        for at, key in enumerate(zip(names, digests, strict=True)):
+            if key not in have:
+                have.add(key)
+                new.append(at)
+        if new:
+            gallery.enroll_many(
+                rows[new],
+                [names[at] for at in new],
+                sources=[str(chunk.ids[at]) for at in new],
+                digests=[digests[at] for at in new],
+            )
     return len(new)

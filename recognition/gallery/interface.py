@@ -1,7 +1,8 @@
 """What a gallery is, wherever its people are kept."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
@@ -95,6 +96,14 @@ class Gallery(ABC):
         """Name and digest of every sample of these people whose digest is known."""
         wanted = set(names)
         return {(name, digest) for name, _, digest in self.known() if name in wanted}
+
+    @contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Whether nobody else writes while this lasts: a folder sees to that, Milvus cannot.
+
+        What is read meanwhile is still so when it is acted on.
+        """
+        yield False
 
     @abstractmethod
     def __len__(self) -> int:

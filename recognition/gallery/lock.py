@@ -27,7 +27,7 @@ class WriterLock:
 
     @contextmanager
     def held(self, patience: float | None = None) -> Iterator[None]:
-        """Alone from here on.
+        """Alone from here on; who holds it already goes on holding it.
 
         Raises:
             InputError: somebody else writes for longer than the patience; it says who.
@@ -45,6 +45,9 @@ class WriterLock:
                 f"{shown(self.folder)} cannot be written to ({reason(error)}); nothing was changed"
             ) from error
         with held:
+            if self._lock.lock_counter > 1:
+                yield
+                return
             self._sign()
             try:
                 yield

@@ -96,20 +96,9 @@ def import_people(gallery: Gallery, path: Path) -> Imported:
             raise ValueError("a name comes twice")
     require_same(contract, gallery.contract, names=(shown(told), "the gallery"))
     matrix = _matrix(arrays, [len(person.sources) for person in people], contract)
-    there = {person.name for person in gallery.people()}
-    starts = np.cumsum([0, *(len(person.sources) for person in people)])
-    new: list[tuple[str, list[Sample], Mapping[str, Any]]] = []
-    for person, start in zip(people, starts, strict=False):
-        rows = matrix[start : start + len(person.sources)]
-        have = _have(gallery, person.name) if person.name in there else set()
-        samples = [
-            Sample(*each)
-            for each in zip(rows, person.sources, person.digests, strict=True)
-            if each[0].tobytes() not in have
-        ]
-        if samples:
-            new.append((person.name, samples, person.metadata))
-    gallery.enroll_people(new)
+    with gallery.alone():
+        new = _missing(gallery, people, matrix)
+        gallery.enroll_people(new)
     count = sum(len(samples) for _, samples, _ in new)
     return Imported(len(people), count, len(matrix) - count)
 
@@ -174,6 +163,26 @@ def _matrix(path: Path, counts: Sequence[int], contract: Contract) -> npt.NDArra
         if not ((lengths >= SHORTEST) & (lengths <= LONGEST)).all():
             raise ValueError("an embedding that no model makes")
     return np.ascontiguousarray(matrix)
+
+
+def _missing(
+    gallery: Gallery, people: Sequence[_Told], matrix: npt.NDArray[np.float32]
+) -> list[tuple[str, list[Sample], Mapping[str, Any]]]:
+    """The people of whom samples are not there yet, and these."""
+    there = {person.name for person in gallery.people()}
+    starts = np.cumsum([0, *(len(person.sources) for person in people)])
+    new: list[tuple[str, list[Sample], Mapping[str, Any]]] = []
+    for person, start in zip(people, starts, strict=False):
+        rows = matrix[start : start + len(person.sources)]
+        have = _have(gallery, person.name) if person.name in there else set()
+        samples = [
+            Sample(*each)
+            for each in zip(rows, person.sources, person.digests, strict=True)
+            if each[0].tobytes() not in have
+        ]
+        if samples:
+            new.append((person.name, samples, person.metadata))
+    return new
 
 
 def _have(gallery: Gallery, name: str) -> set[bytes]:

@@ -156,9 +156,11 @@ def carry_out(
             writing.flush()
     if remove:
         for name, digests in _by_person(planned.gone).items():
-            gallery.discard(name, digests)
+            with gallery.alone() as alone:
+                if not alone or gallery.digests([name]):
+                    gallery.discard(name, digests)
     return Synced(
-        planned.unchanged,
+        planned.unchanged + writing.known,
         tuple(item for item in writing.done if item not in before),
         tuple(item for item in writing.done if item in before),
         planned.gone,
@@ -175,6 +177,7 @@ class _Writing:
         self._pending: list[tuple[Item, Vector]] = []
         self._last = time.monotonic()
         self.done: list[Item] = []
+        self.known = 0  # that somebody else has enrolled since the plan was made
 
     def add(self, item: Item, embedding: Vector) -> None:
         self._pending.append((item, embedding))
@@ -184,6 +187,18 @@ class _Writing:
     def flush(self) -> None:
         """Enrol what is pending; a changed picture together with the end of the one before."""
         pending, self._pending = self._pending, []
+        self._last = time.monotonic()
+        if not pending:
+            return
+        with self._gallery.alone() as alone:
+            have = self._gallery.digests(item.name for item, _ in pending) if alone else set()
+            known = {item for item, _ in pending if (item.name, item.digest) in have}
+            self._write([each for each in pending if each[0] not in known])
+            for item in known & self._before.keys():
+                self._gallery.discard(item.name, self._before[item])
+        self.known += len(known)
+
+    def _write(self, pending: Sequence[tuple[Item, Vector]]) -> None:
         new = [(item, row) for item, row in pending if item not in self._before]
         if new:
             self._gallery.enroll_many(
@@ -202,7 +217,6 @@ class _Writing:
                     replacing=self._before[item],
                 )
         self.done += [item for item, _ in pending]
-        self._last = time.monotonic()
 
 
 def _by_person(items: Iterable[Item]) -> dict[str, list[str]]:
