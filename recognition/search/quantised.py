@@ -10,6 +10,7 @@ import numpy.typing as npt
 from recognition.comparisons.product import guard
 from recognition.comparisons.threads import workers
 from recognition.embeddings import Floats, unit_rows
+from recognition.errors import InputError
 
 Singles = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.uint8]
@@ -19,6 +20,7 @@ OFFSET = 128  # of a code, as faiss reads them
 SAMPLE = 2**12  # rows by which the common step is chosen
 FEW = 2**-8  # of all rows need a larger one
 EVEN = 0.9  # of the common step is as good as it
+SHORTEST, LONGEST = 1e-30, 1e30  # of other lengths float32 loses products
 ROWS = 2**11  # quantised at a time: they stay in a core's cache
 
 
@@ -26,7 +28,7 @@ class Quantised(NamedTuple):
     """(N, D) vectors x, and for each a whole multiple of a step, x / ‖x‖ = step · code + rest.
 
     Attributes:
-        vectors: (N, D) float32, of any length.
+        vectors: (N, D) float32, of lengths from 1e-30 to 1e30.
         codes: (N, D) uint8, 128 more than a whole number from -127 to 127.
         steps: (N,) float32; mostly alike, so that products of codes compare rows.
         lost: (N,) float32, at least ‖rest‖.
@@ -65,7 +67,7 @@ def quantise(vectors: Singles, common: float | None = None) -> Quantised:
         common: the step, and 0 for one of each row's own; None for what all but few rows need.
 
     Raises:
-        InputError: a row without a direction, or one that is not finite.
+        InputError: a row without a direction, one that is not finite, or too short or too long.
 
     >>> made = quantise(np.array([[3, 4]], np.float32))
     >>> made.codes.tolist(), bool(np.abs(made.steps * [95, 127] - [0.6, 0.8]).max() < 0.004)
@@ -125,7 +127,13 @@ def _fill(part: Quantised, common: float) -> None:
     rows /= largest  # no square of it is lost
     scaled = np.linalg.norm(rows, axis=1, keepdims=True)
     rows /= scaled
-    part.lengths[:] = (largest * scaled)[:, 0]
+    with np.errstate(over="ignore"):
+        part.lengths[:] = (largest * scaled)[:, 0]
+    if not ((part.lengths >= SHORTEST) & (part.lengths <= LONGEST)).all():
+        raise InputError(
+            f"expected vectors of lengths from {SHORTEST:g} to {LONGEST:g}, got "
+            f"{part.lengths.min():g} to {part.lengths.max():g}; no model makes such embeddings"
+        )
     steps = np.abs(rows).max(axis=1, keepdims=True) / np.float32(LARGEST)
     np.maximum(steps, np.float32(common), out=steps)
     codes = np.rint(rows / steps)
@@ -141,9 +149,10 @@ def slack(lost_rows: npt.ArrayLike, lost_probes: npt.ArrayLike, dimension: int) 
     """How far the product of the codes can be from the score.
 
     With x = x̃ + r and q = q̃ + t, |x·q - x̃·q̃| <= ‖r‖ ‖q‖ + ‖x̃‖ ‖t‖ <= ‖r‖ + (1 + ‖r‖) ‖t‖ by
-    Cauchy and Schwarz. The product of the codes is exact; scaling it by the steps in float32 and
-    rounding the score take less than `guard`.
+    Cauchy and Schwarz. The product of the codes, which in float32 is exact for up to 1,040 numbers
+    only, its scaling by the steps and the rounding of the score take less than `guard` of
+    ‖x̃‖ ‖q̃‖ <= (1 + ‖r‖) (1 + ‖t‖).
     """
     rows, probes = np.asarray(lost_rows, np.float64), np.asarray(lost_probes, np.float64)
-    bound: Floats = rows + (1 + rows) * probes + guard(dimension)
+    bound: Floats = rows + (1 + rows) * (probes + (1 + probes) * guard(dimension))
     return bound

@@ -189,3 +189,15 @@ def test_vectors_without_a_direction_are_refused() -> None:
     for wrong in (0.0, np.nan, np.inf):
         with pytest.raises(InputError, match="row 1"):
             Part.of(np.array([[1, 1], [wrong, wrong]], np.float32), np.arange(2))
+
+
+def test_vectors_that_float32_cannot_multiply_are_refused() -> None:
+    rows = np.random.default_rng(0).standard_normal((9, 24))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    for length in (1e-42, 1e-37, 2e30, 3e38):
+        with pytest.raises(InputError, match="lengths from 1e-30 to 1e"):
+            Part.of((rows * length).astype(np.float32), np.arange(9))
+    for length in (2e-30, 5e29):
+        part = Part.of((rows * length).astype(np.float32), np.arange(9))
+        for numbers in ("quickest", "float32", "int8"):
+            assert best_people([part], unit_rows(rows[2:3]), 1, numbers=numbers)[0][0].person == 2

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,6 +55,40 @@ def test_no_row_scores_more_than_its_bound(
         assert one.rest < exact[one.places].max() + 0.1
 
 
+def joined(*parts: npt.NDArray[np.float64]) -> Quantised:
+    """Rows, those of each part with steps of their own."""
+    made = [quantise(part.astype(np.float32), 0) for part in parts]
+    return Quantised(*(np.concatenate(arrays) for arrays in zip(*made, strict=True)))
+
+
+def exceeding(rows: Quantised, probe: npt.NDArray[np.float64]) -> float:
+    """How far the best of the rows that are not listed is above the bound."""
+    unit = unit_rows(probe[None])[0]
+    (one,) = shortlists([rows], unit) or []
+    return float(np.delete(unit_rows(rows.vectors) @ unit, one.places).max() - one.rest)
+
+
+SINGLE, DENSE = np.eye(64)[:1], np.ones((1, 64))  # steps of 1/127 and 1/8 of it; nothing is lost
+
+
+@pytest.mark.usefixtures("short")
+def test_where_products_are_below_zero_rows_with_small_steps_score_most() -> None:
+    rows = joined(SINGLE.repeat(30, axis=0), DENSE.repeat(20, axis=0))
+    assert exceeding(rows, -SINGLE[0]) <= 0
+
+
+@pytest.mark.usefixtures("short")
+def test_the_few_rows_with_large_steps_may_score_most() -> None:
+    rows = joined(DENSE.repeat(348, axis=0), SINGLE.repeat(2, axis=0))
+    assert exceeding(rows, SINGLE[0]) <= 0
+
+
+@pytest.mark.usefixtures("short")
+def test_what_is_lost_of_one_row_may_be_more_than_of_others() -> None:
+    lossy = SINGLE + 0.49 / 127 * (1 - SINGLE)
+    assert exceeding(joined(SINGLE.repeat(49, axis=0), lossy), 1 - SINGLE[0]) <= 0
+
+
 @pytest.mark.usefixtures("short")
 def test_parts_are_listed_each_for_itself() -> None:
     parts = [rows_of(n, count, 24) for n, count in enumerate((170, 0, 3, 60))]
@@ -64,6 +99,7 @@ def test_parts_are_listed_each_for_itself() -> None:
         (alone,) = shortlists([part], probe) or []
         assert all(np.array_equal(*both) for both in zip(one, alone, strict=True))
     assert [len(one.places) >= 4 for one in together] == [True, False, False, True]
+    assert [one.rest > -np.inf for one in together] == [True, False, False, True]
     assert shortlists([], probe) == []
 
 
@@ -103,10 +139,10 @@ def test_the_best_are_found_where_the_list_is_too_short(monkeypatch: pytest.Monk
         return blocks(parts, probes, *args)
 
     monkeypatch.setattr(scan, "_by_blocks", counted)
-    same = np.ones((200, 12), np.float32)
-    parts = [scan.Part.of(same, np.arange(200)[::-1].copy())]
+    same = np.ones((900, 12), np.float32)
+    parts = [scan.Part.of(same, np.arange(900)[::-1].copy())]
     (found,) = scan.best_people(parts, unit_rows(same[:1]), 1)
-    assert [hit.person for hit in found] == list(range(200))
+    assert [hit.person for hit in found] == list(range(900))
     assert looked == [1]
     apart = np.random.default_rng(1).standard_normal((200, 12)).astype(np.float32)
     found = scan.best_people([scan.Part.of(apart, np.arange(200))], unit_rows(apart[[7, 9]]), 1)
