@@ -1,5 +1,6 @@
 """A gallery: who is enrolled, who somebody is, and who wants to be forgotten."""
 
+import shutil
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -41,6 +42,7 @@ from recognition.gallery.interface import Gallery
 from recognition.gallery.kind import Kinds
 from recognition.gallery.lock import WriterLock
 from recognition.gallery.records import Sample
+from recognition.gallery.salvage import COPIED
 from recognition.gallery.searched import WHOLE, Searched
 from recognition.gallery.snapshot import Snapshot
 from recognition.gallery.store import FILE, Store
@@ -445,6 +447,8 @@ class EmbeddedGallery(Gallery):
         try:
             with self._view() as (snapshot, _):
                 self._searched.purge(snapshot)
+            for copy in self.folder.glob(f"{COPIED}*"):  # of a repair that was stopped
+                shutil.rmtree(copy)
         except OSError as error:
             left.append(f"files of the cache could not be taken away ({reason(error)})")
         if not self._store.truncate_log(READERS):

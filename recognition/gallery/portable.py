@@ -48,6 +48,7 @@ def export_people(gallery: Gallery, out: Path, names: Sequence[str] = ()) -> Exp
 
     Raises:
         InputError: a file is there already, or nobody has a name.
+        OSError: the files cannot be written; neither is there.
     """
     arrays, told = out.with_suffix(".npz"), out.with_suffix(".json")
     for path in (arrays, told):
@@ -72,8 +73,12 @@ def export_people(gallery: Gallery, out: Path, names: Sequence[str] = ()) -> Exp
             "contract": np.array(gallery.contract.to_json()),
         },
     )
-    with written_whole(told) as file:
-        file.write(json.dumps(listing, indent=1, allow_nan=False).encode())
+    try:
+        with written_whole(told) as file:
+            file.write(json.dumps(listing, indent=1, allow_nan=False).encode())
+    except BaseException:  # both or none
+        arrays.unlink()
+        raise
     return Exported(arrays, told, len(chosen), len(rows))
 
 

@@ -13,6 +13,7 @@ from recognition.gallery.snapshot import OF_PERSON, OF_SAMPLE
 from recognition.gallery.store import FILE, Store
 
 UNREADABLE = (sqlite3.Error, MemoryError, OverflowError, ValueError)  # what damage makes it raise
+COPIED = ".repair-"  # how a folder with a copy of the file is called, while it is read
 FEW = 256  # records read together
 END = 2**62  # above all numbers
 TABLES = {"about", "people", "samples", "gone", "sqlite_sequence"}
@@ -152,7 +153,7 @@ def salvaging(folder: Path) -> Iterator[Salvage]:
     """
     connection = _opened(folder / FILE)
     if connection is None:
-        with tempfile.TemporaryDirectory(prefix=".repair-", dir=folder) as temporary:
+        with tempfile.TemporaryDirectory(prefix=COPIED, dir=folder) as temporary:
             copy = _with_another_first_page(folder / FILE, Path(temporary))
             connection = _opened(copy) or sqlite3.connect(":memory:")
             try:

@@ -12,6 +12,7 @@ from fuzz import SOAK, damaged, refused
 from recognition.contract import Contract, Preprocessing
 from recognition.datasets.embedding_files import read_embeddings
 from recognition.errors import InputError
+from recognition.gallery import portable
 from recognition.gallery.interface import Gallery
 from recognition.gallery.portable import export_people, import_people
 
@@ -141,3 +142,17 @@ def test_embeddings_that_no_model_makes_are_refused(
         with pytest.raises(InputError, match="cannot be read"):
             import_people(other, done.embeddings)
         assert len(other) == 0
+
+
+def test_both_files_are_written_or_none(
+    full: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full_disk(path: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(portable, "written_whole", full_disk)
+        with pytest.raises(OSError, match="No space left"):
+            export_people(full, tmp_path / "out")
+    assert not list(tmp_path.glob("out*"))
+    assert export_people(full, tmp_path / "out").people == len(NAMES)

@@ -24,6 +24,7 @@ from recognition.gallery import searched
 from recognition.gallery.answers import Threshold
 from recognition.gallery.gallery import EmbeddedGallery as Gallery
 from recognition.gallery.records import Sample
+from recognition.gallery.salvage import COPIED
 
 KILLS, VECTORS, DIMENSION = (200, 100_000, 64) if SOAK else (6, 60, 8)
 WRITERS, CHANGES = (8, 100) if SOAK else (3, 8)
@@ -406,8 +407,10 @@ def test_what_a_crash_left_of_an_erasure_is_done_when_it_is_next_opened(
             gallery.erase("ada")
     gallery.close()
     left = gallery.folder / "cache" / "half"
-    left.mkdir()
-    (left / "vectors.bin").write_bytes(b"TAG?TAG?")
+    copied = gallery.folder / f"{COPIED}x"  # of a repair that was killed
+    for folder, name in ((left, "vectors.bin"), (copied, "damaged")):
+        folder.mkdir()
+        (folder / name).write_bytes(b"TAG?TAG?")
     assert any(b"TAG?TAG?" in raw for _, raw in files(gallery.folder))
     with Gallery.open(gallery.folder) as again:
         assert [person.name for person in again.people()] == ["bob"]
