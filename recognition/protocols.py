@@ -116,3 +116,28 @@ class TemplateSet(NamedTuple):
 
     name: str  # "G1", "probe_mixed"
     templates: Small  # (G,)
+
+
+def person_folds(labels: npt.ArrayLike, folds: int, *, seed: int) -> list[Names]:
+    """Everybody in just one of so many groups, at random; each group sorted.
+
+    People with several pictures are dealt first, and those with one after them, so that the groups
+    differ by at most one of either.
+
+    Raises:
+        InputError: fewer than two groups, or fewer than two people with several pictures in one.
+
+    >>> [len(fold) for fold in person_folds(list("aabbccddeef"), 2, seed=0)]
+    [3, 3]
+    """
+    people = people_of(labels)
+    shuffled = np.random.default_rng(seed).permutation(len(people.names))
+    several = people.pictures[shuffled] > 1
+    if folds < 2 or several.sum() < 2 * folds:
+        raise InputError(
+            f"expected at least 2 groups of people, each with 2 people or more who have several "
+            f"pictures, but {int(several.sum())} of {len(people.names)} people have them, for "
+            f"{folds} groups; name fewer, or add people or pictures"
+        )
+    dealt = people.names[np.concatenate([shuffled[several], shuffled[~several]])]
+    return [np.sort(dealt[fold::folds]) for fold in range(folds)]

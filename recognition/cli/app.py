@@ -13,10 +13,12 @@ from recognition.cli.doctor import doctor
 from recognition.cli.embed import embed
 from recognition.cli.evaluate import evaluate
 from recognition.cli.export import export
+from recognition.cli.finetune import finetune
 from recognition.cli.gallery import gallery
 from recognition.cli.help import Grouped
 from recognition.cli.identify import identify
 from recognition.cli.index import index
+from recognition.cli.project import project
 from recognition.cli.train import train
 from recognition.cli.verify import verify
 from recognition.cli.weights import weights
@@ -33,6 +35,8 @@ app.command(cls=Grouped, short_help="Cut out the faces on photographs, and show 
 app.command(cls=Grouped, short_help="Say what works here, and what mends the rest.")(doctor)
 app.command(cls=Grouped, short_help="Find and embed the faces on photographs.")(embed)
 app.command(cls=Grouped, short_help="Say what your embeddings are worth on strangers.")(evaluate)
+app.command(cls=Grouped, short_help="Learn a projection of embeddings, and judge it.")(finetune)
+app.command(cls=Grouped, short_help="Project embeddings by what finetune learned.")(project)
 app.command(cls=Grouped, short_help="Train one network, and keep the best of it.")(train)
 app.command(cls=Grouped, short_help="Say whether two photographs show one person.")(verify)
 app.add_typer(weights, name="weights", short_help="Published weights: list, fetch, verify.")

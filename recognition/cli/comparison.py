@@ -1,10 +1,7 @@
 """What `recognition compare` does, in order: find the data, train, judge, write, show."""
 
 import json
-import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -14,6 +11,7 @@ import typer
 
 from recognition.backbones.registry import find_backbone
 from recognition.cli.console import bar, command_line, counter, show_lines, show_tables
+from recognition.cli.run_log import logged
 from recognition.datasets.drawn import draw_faces
 from recognition.datasets.fetchers import fetch_lfw, fetch_olivetti
 from recognition.datasets.people_lists import read_chosen
@@ -31,7 +29,6 @@ from recognition.training.weights import save_weights
 DRAWN, DRAWN_QUICK = (300, 20), (90, 10)  # people, pictures of each
 OTHER_PEOPLE = 1000  # added to the seed: nobody of the drawn faces that choices.py was found on
 SHOWN = 10  # skipped files named on stderr
-log = logging.getLogger("recognition")
 
 
 @dataclass(frozen=True)
@@ -135,7 +132,7 @@ def run_comparison(source: Data, plan: Plan, folder: Path, *, as_json: bool) -> 
         return task
 
     pending = compare(task_of, plan, watch=bar)
-    with run_folder(folder) as partial, _logged(partial / "run.log"):
+    with run_folder(folder) as partial, logged(partial / "run.log"):
         for run, trained in pending:
             save_weights(run, trained, partial / "weights", plan.recipe)
             runs.append(run)
@@ -151,19 +148,3 @@ def run_comparison(source: Data, plan: Plan, folder: Path, *, as_json: bool) -> 
     show_tables(tables(results))
     show_lines([*notes(results), "", *verdict(results), ""])
     typer.echo(f"Written to {printable(str(folder))}")  # a path is for copying: never cut
-
-
-@contextmanager
-def _logged(file: Path) -> Iterator[None]:
-    handler = logging.FileHandler(file, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    level = log.level
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
-    try:
-        log.info("%s", command_line())
-        yield
-    finally:
-        log.removeHandler(handler)
-        log.setLevel(level)
-        handler.close()

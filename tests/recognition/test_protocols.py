@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from recognition.errors import InputError
 from recognition.metrics import pool, rank_one_rate
-from recognition.protocols import open_set_split, split_people
+from recognition.protocols import open_set_split, person_folds, split_people
 from recognition.search import search_people
 
 
@@ -106,3 +106,22 @@ def test_halves_of_unequal_size_are_searched_and_pooled():
     assert found.scores.shape[1] == 4
     assert (found.mated.sum(), (~found.mated).sum()) == (7 * 3, 7 * 6)
     assert rank_one_rate(found) == 1
+
+
+def test_everybody_is_in_one_fold_and_folds_are_alike() -> None:
+    labels = [*"aabbccddeeffgg", *"hijk"]  # seven with two pictures, four with one
+    folds = person_folds(labels, 3, seed=1)
+    assert sorted(np.concatenate(folds)) == sorted(set(labels))
+    for fold in folds:
+        assert list(fold) == sorted(fold)
+        assert len(set(fold) & set("abcdefg")) in (2, 3)
+        assert len(fold) in (3, 4)
+    again = person_folds(labels[::-1], 3, seed=1)
+    assert [list(fold) for fold in again] == [list(fold) for fold in folds]
+    assert [list(f) for f in person_folds(labels, 3, seed=2)] != [list(f) for f in folds]
+
+
+@pytest.mark.parametrize("folds", [0, 1, 4])
+def test_folds_need_two_people_with_several_pictures_each(folds: int) -> None:
+    with pytest.raises(InputError, match="7 of 8 people have them"):
+        person_folds([*"aabbccddeeffgg", "h"], folds, seed=0)

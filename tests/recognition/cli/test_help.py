@@ -17,6 +17,7 @@ PANELS = {
     "evaluate": ["What to judge", "Pairs", "Several pictures", "More to", "What is", "Output"],
     "embed": ["Photographs", "Which faces", "Model", "Output"],
     "compare": ["Pictures to learn from", "Heads", "Training", "Output"],
+    "finetune": ["Embeddings to", "Learning", "Output"],
     "train": [
         "What to learn from",
         "Network and head",
@@ -41,6 +42,7 @@ SMALL = {
     "classes remove": ["Run", "People", "Output"],
     "classes export": ["Run", "Output"],
     "classes import": ["Run", "People", "Output"],
+    "project": ["What to project", "Output"],
     "calibrate": ["Gallery", "Wanted rate", "Model", "Output"],
     "identify": ["Gallery", "Answers", "Model", "Output"],
     "gallery create": ["Gallery", "Model", "Output"],
@@ -116,6 +118,7 @@ def test_a_verb_is_told_in_one_whole_sentence() -> None:
         "gallery",
         "calibrate",
         "identify",
+        "project",
     ]:
         assert re.search(rf"^  {verb} +\S.*\.$", listed, re.MULTILINE)
     assert "..." not in listed.partition("Commands:")[2]
