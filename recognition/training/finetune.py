@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 Verdict = Literal["gains", "loses", "not told apart", "nothing learned"]
 USUAL = ProjectionRecipe()
-JUDGED = 3_000  # pictures of a fold, at most: 4.5 million comparisons
+JUDGED = 2_000  # pictures of a fold, at most: two million comparisons
 VERDICTS: dict[str, Verdict] = {"lower": "gains", "higher": "loses"}  # of an error rate
 
 

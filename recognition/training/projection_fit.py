@@ -22,9 +22,8 @@ from recognition.training.projection import Projection, identity, principal
 Names = npt.NDArray[np.str_]
 Floats = npt.NDArray[np.float64]
 
-JUDGED = 2_000  # pictures of people held out, at most: two million comparisons
+JUDGED = 1_000  # pictures of people held out, at most: half a million comparisons
 OFTEN = 10  # how many numbers of steps are tried
-LEAST = 2  # people who are held out, and people who are learned from
 
 
 @dataclass(frozen=True)

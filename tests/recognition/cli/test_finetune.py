@@ -11,6 +11,9 @@ from typer.testing import CliRunner, Result
 from recognition.cli import app
 from recognition.contract import Contract, Preprocessing
 from recognition.datasets.embedding_files import read_embeddings
+from recognition.errors import InputError
+from recognition.gallery.ingest import enroll_files
+from recognition.gallery.interface import Gallery
 from recognition.training.projection import Projection, read_projection, save_projection
 
 CONTRACT = Contract("net", "ab" * 32, 8, Preprocessing())
@@ -203,3 +206,19 @@ def test_bad_input_is_one_sentence_and_nothing_is_written(faces: Path, tmp_path:
         assert said in result.stderr
         assert result.stderr.count("\n") == 1
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_gallery_takes_one_kind_and_not_the_other(
+    faces: Path, finished: tuple[Result, Path], tmp_path: Path
+) -> None:
+    projected = tmp_path / "p.npz"
+    assert run("project", faces, "--with", finished[1], "-o", projected).exit_code == 0
+    table = read_embeddings(projected)
+    assert table.contract is not None
+    gallery = Gallery.create(tmp_path / "people.gallery", table.contract)
+    with pytest.raises(InputError, match="cannot be compared"):
+        enroll_files(gallery, [faces])
+    enroll_files(gallery, [projected])
+    gallery.identify(table.embeddings[:1], threshold=0.5, contract=table.contract)
+    with pytest.raises(InputError, match="cannot be compared"):
+        gallery.identify(table.embeddings[:1], threshold=0.5, contract=CONTRACT)
