@@ -378,8 +378,8 @@ class EmbeddedGallery(Gallery):
         """Forget a person: no byte of theirs is left under the gallery's folder.
 
         SQLite writes zeros over what it deletes, parts of the cache that hold somebody who is gone
-        are written again without, and the write-ahead log is emptied, for which those who read are
-        waited for a little. What could not be done is on the receipt, and is done when the gallery
+        are written again without, the write-ahead log is emptied, for which those who read are
+        waited for a little, and what SQLite left in unused parts of pages is written over. What could not be done is on the receipt, and is done when the gallery
         is next opened, as it is after a crash in between. Numbers of samples stay, so that others
         who read leave them out.
 
@@ -453,8 +453,13 @@ class EmbeddedGallery(Gallery):
             left.append(f"files of the cache could not be taken away ({reason(error)})")
         if not self._store.truncate_log(READERS):
             left.append("somebody reads the gallery, so the log of changes could not be emptied")
+        else:
+            try:
+                self._store.clear_gaps()
+            except OSError as error:
+                left.append(f"unused parts of {FILE} could not be written over ({reason(error)})")
         if not left:
-            with self._store.changing() as changes:
+            with self._store.changing(anew=True) as changes:
                 changes.take_back(ERASING)
         return tuple(left)
 

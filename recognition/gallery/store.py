@@ -17,6 +17,7 @@ from recognition.contract import Contract
 from recognition.datasets._files import reason, shown
 from recognition.errors import InputError
 from recognition.gallery.changes import Changes, now
+from recognition.gallery.gaps import clear_gaps
 from recognition.gallery.records import FORMAT, PAGE, SCHEMA
 from recognition.gallery.snapshot import WAY_OUT, Snapshot
 from recognition.whole_files import sync_folder
@@ -133,14 +134,17 @@ class Store:
             raise InputError(self._unreadable(error)) from error
 
     @contextmanager
-    def changing(self) -> Iterator[Changes]:
+    def changing(self, *, anew: bool = False) -> Iterator[Changes]:
         """Changes that last, all or none, once this is over without an error.
+
+        Args:
+            anew: by a connection that remembers no page. After it the others do not, either.
 
         Raises:
             InputError: they could not be written; nothing is changed.
         """
         try:
-            with self._connection() as connection, _transaction(connection):
+            with self._connection(anew=anew) as connection, _transaction(connection):
                 yield Changes(connection)
         except sqlite3.Error as error:
             raise InputError(
@@ -162,8 +166,18 @@ class Store:
             return False
         return not busy
 
+    def clear_gaps(self) -> None:
+        """Leave nothing in the file that is in no record; only for the writer, with an empty log.
+
+        Until the next change, made anew, connections may remember pages as they were.
+
+        Raises:
+            OSError: that could not be done.
+        """
+        clear_gaps(self.path)
+
     @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
+    def _connection(self, *, anew: bool = False) -> Iterator[sqlite3.Connection]:
         if os.getpid() != self._process:
             raise InputError(
                 f"expected {shown(self.path)} to be used by process {self._process}, which opened "
@@ -172,7 +186,7 @@ class Store:
         with self._guard:
             if not self._open:
                 raise InputError(f"{shown(self.path)} was closed; open the gallery again")
-            free = self._free.pop() if self._free else None
+            free = self._free.pop() if self._free and not anew else None
         with _readable():
             connection = free or _connect(self.path)
             try:

@@ -344,6 +344,28 @@ def test_no_byte_of_anybody_erased_is_left(
         assert not any(tag in raw for tag in tags.values()), path
 
 
+@pytest.mark.parametrize("seed", range(40) if SOAK else [3])
+def test_no_byte_is_left_where_records_were_moved_to_other_pages(tmp_path: Path, seed: int) -> None:
+    """What is said of people grows and shrinks, so that SQLite keeps its tree even."""
+    random = np.random.default_rng(seed)
+    tags: dict[str, list[str]] = {}
+    with Gallery.create(tmp_path / "g", CONTRACT) as gallery:
+        for _ in range(60):
+            tag = random.bytes(8).hex()
+            if random.random() < 0.5 or not tags:
+                name, size = tag + "n" * int(random.choice([0, 10, 3000, 40_000])), 20_000
+                gallery.enroll(name, np.ones(DIMENSION), metadata={"x": "m" * size})
+                tags[name] = [tag]
+            else:
+                name = str(random.choice(list(tags)))
+                gallery.describe(name, {"say": tag * int(random.integers(1, 900))})
+                tags[name].append(tag)
+        for name, theirs in tags.items():
+            assert gallery.erase(name).complete
+            for path, raw in files(gallery.folder):
+                assert not [tag for tag in theirs if tag.encode() in raw], path
+
+
 def test_parts_without_the_person_are_not_written_again(
     gallery: Gallery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
