@@ -422,6 +422,7 @@ class EmbeddedGallery(Gallery):
     @contextmanager
     def _view(self) -> Iterator[tuple[Snapshot, tuple[Cached, ...]]]:
         """A moment of the store, and the parts to be searched in it."""
+        self._store.require_process()  # in which a thread may hold the guard for ever
         with ExitStack() as stack:
             with self._searched.guard:  # so that moments follow each other, whatever the thread
                 self._searched.look()

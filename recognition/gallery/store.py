@@ -114,6 +114,18 @@ class Store:
             for connection in free:
                 connection.close()
 
+    def require_process(self) -> None:
+        """Refuse another process than that which opened it; no lock is waited for.
+
+        Raises:
+            InputError: there was a fork.
+        """
+        if os.getpid() != self._process:
+            raise InputError(
+                f"expected {shown(self.path)} to be used by process {self._process}, which opened "
+                f"it, but this is {os.getpid()}; open the gallery again after a fork"
+            )
+
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
         """Everything read of it is of one moment.
@@ -178,11 +190,7 @@ class Store:
 
     @contextmanager
     def _connection(self, *, anew: bool = False) -> Iterator[sqlite3.Connection]:
-        if os.getpid() != self._process:
-            raise InputError(
-                f"expected {shown(self.path)} to be used by process {self._process}, which opened "
-                f"it, but this is {os.getpid()}; open the gallery again after a fork"
-            )
+        self.require_process()
         with self._guard:
             if not self._open:
                 raise InputError(f"{shown(self.path)} was closed; open the gallery again")
