@@ -52,8 +52,9 @@ class MarginHead(nn.Module):
         sample_rate: in training mode the loss is over the batch's own classes and others drawn at
             random, this share of all, and the weight's gradient is sparse (see `kernels.Sampled`).
             Over every class if not given, in evaluation mode, and in `logits`.
-        shard: which part of the classes is in this process; labels are those of the whole axis. Each
-            process draws its own rows, so give each a seed of its own.
+        shard: which part of the classes is in this process; labels are those of the whole axis. Give
+            each process a seed of its own before it draws its rows, and one and the same where
+            classes are sampled, so that the sample is that of the whole axis.
 
     Attributes:
         weight: (C, D); (C, K, D) with several sub-centres; (C, D + 1) with a bias, which is then the
@@ -106,9 +107,8 @@ class MarginHead(nn.Module):
         if scale is not None:
             self.geometry = margin.geometry._replace(scale=check_scale(scale))
         self.kernel: Kernel = _kernel(kernel)
-        self.sample_rate = sample_rate
+        self.sample_rate, self.shard = sample_rate, shard
         self._summing(training=True)  # refuses a senseless rate
-        self.shard = shard
         k = check_centers(margin.centers if centers is None else centers)
         check_geometry(margin, self.geometry, k)
         row = (embedding_dim + bias,) if k == 1 else (k, embedding_dim)
@@ -375,7 +375,7 @@ class MarginHead(nn.Module):
         """The kernel of a pass in this mode."""
         if self.sample_rate is None or not training:
             return self.kernel
-        return Sampled(self.sample_rate, self.kernel)
+        return Sampled(self.sample_rate, self.kernel, self.shard.start, self.num_classes)
 
     @property
     def _is_part(self) -> bool:

@@ -39,6 +39,10 @@ class Sampled:
     Args:
         rate: share of the classes that is drawn, max(1, round(rate · C)) of them; the paper uses 0.1.
         kernel: what sums over them.
+        start: first class of the weight where it is a part of the class axis.
+        of: how many classes the whole axis has; the weight's if None. The sample is one of the
+            whole axis, of which each part takes its own classes: parts whose generators are alike
+            draw together what one process would have drawn.
 
     Raises:
         ValueError: a rate outside (0, 1], or a kernel that is none or updates the weight itself.
@@ -52,6 +56,8 @@ class Sampled:
 
     rate: float
     kernel: Kernel = dense
+    start: int = 0
+    of: int | None = None
 
     def __post_init__(self) -> None:
         if not _is_number(self.rate) or not 0 < self.rate <= 1:
@@ -72,7 +78,9 @@ class Sampled:
 
     def __call__(self, x: Tensor, weight: Tensor, rows: Tensor, logits: Logits) -> Sums:
         """As `Kernel` says."""
-        index, rows = sample_classes(rows, len(weight), self.count(len(weight)))
+        whole = len(weight) if self.of is None else self.of
+        drawn = draw(whole, self.count(whole), weight.device)
+        index, rows = with_own(drawn - self.start, rows, len(weight))
         return self.kernel(x, gather_rows(weight, index), rows, logits)
 
 
@@ -81,20 +89,27 @@ def sample_classes(rows: Tensor, num_classes: int, count: int) -> tuple[Tensor, 
 
     Rows outside [0, num_classes) are nowhere, -1.
     """
+    return with_own(draw(num_classes, count, rows.device), rows, num_classes)
+
+
+def with_own(drawn: Tensor, rows: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
+    """The classes drawn and all in `rows`, sorted, (c,); and where `rows` are in it, (B,).
+
+    Classes and rows outside [0, num_classes) are nowhere, -1.
+    """
+    kept = torch.zeros(num_classes + 1, dtype=torch.bool, device=rows.device)
     here = (rows >= 0) & (rows < num_classes)
     rows = rows.where(here, num_classes)
-    if count >= num_classes:
-        index = torch.arange(num_classes, device=rows.device)
-    else:
-        kept = torch.zeros(num_classes + 1, dtype=torch.bool, device=rows.device)
-        kept[draw(num_classes, count, rows.device)] = True
-        kept[rows] = True  # those elsewhere share the place past the end
-        index = kept[:-1].nonzero().squeeze(1)
+    kept[drawn.where((drawn >= 0) & (drawn < num_classes), num_classes)] = True
+    kept[rows] = True  # those elsewhere share the place past the end
+    index = kept[:-1].nonzero().squeeze(1)
     return index, torch.searchsorted(index, rows).where(here, -1)
 
 
 def draw(num_classes: int, count: int, device: torch.device) -> Tensor:
     """`count` <= `num_classes` different classes, (count,); each with the same probability."""
+    if count >= num_classes:
+        return torch.arange(num_classes, device=device)
     edges = torch.arange(count + 1, device=device) * num_classes // count
     within = torch.randint(MANY, (count,), device=device) % edges.diff()
     turn = torch.randint(num_classes, (1,), device=device)

@@ -401,6 +401,8 @@ def train(
                 err=True,
             )
             raise typer.Exit(INTERRUPTED) from None
+        if not results:  # of several processes the first one speaks
+            return
         if as_json:
             typer.echo(json.dumps(results, indent=1, allow_nan=False))
             return

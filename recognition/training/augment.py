@@ -31,9 +31,20 @@ def to_input(images: Tensor, standardisation: Standardisation = FACENET) -> Tens
     return images.permute(0, 3, 1, 2).float().sub_(mean).div_(std)
 
 
-def augment(pictures: Tensor, recipe: Changes, generator: torch.Generator) -> Tensor:
-    """Mirror, turn, zoom, shift and relight each picture by its own draw, (B, 3, H, W)."""
-    draws = torch.rand(len(pictures), 7, generator=generator).to(pictures.device) * 2 - 1
+def augment(
+    pictures: Tensor,
+    recipe: Changes,
+    generator: torch.Generator,
+    *,
+    of: int | None = None,
+    rows: slice = slice(None),
+) -> Tensor:
+    """Mirror, turn, zoom, shift and relight each picture by its own draw, (B, 3, H, W).
+
+    Where they are only some rows of a batch, `of` is its size, so that they are changed as there.
+    """
+    draws = torch.rand(len(pictures) if of is None else of, 7, generator=generator)[rows]
+    draws = draws.to(pictures.device) * 2 - 1
     moved = _moved(pictures, recipe, draws)
     contrast, brightness = 1 + recipe.light * draws[:, 5], recipe.light * draws[:, 6]
     lit = moved * contrast[:, None, None, None] + brightness[:, None, None, None]

@@ -1,29 +1,41 @@
-"""Steps on Lightning Fabric, one device: forward, backward, and what a number that is not finite does.
+"""Steps on Lightning Fabric: forward, backward, and what a number that is not finite does.
+
+Of several processes each has a part of the batch and a part of the classes. The backbone is
+data-parallel: DistributedDataParallel averages its gradients, so `gather_batch` multiplies those of
+the embeddings by the number of processes, and they are the gradients of the mean over the whole
+batch. The head sees that batch on every process, and draws what it draws from one seed.
 
 A step whose loss or gradient is not finite changes nothing, running statistics included; it is
 counted, and named with the pictures of its batch.
 """
 
 import math
+import os
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, nn
 
+from margin_losses.shards import gather_batch
 from recognition.backbones.registry import find_backbone
 from recognition.errors import InputError
 from recognition.training.augment import augment, to_input
 from recognition.training.config import RunConfig, TrainConfig
 from recognition.training.monitor import other_cosine
 from recognition.training.optimisers import set_share
+from recognition.training.ranks import Ranks
 from recognition.training.schedules import share_at
 from recognition.training.state import State, seeded
 from recognition.training.supply import Batch
 
 PRECISION = {"32": "32-true", "bf16": "bf16-mixed"}
-DRAWS, CHANGES = 1, 2  # what seeds are for: dropout and whatever the head draws; augmentation
+# what seeds are for: dropout, by rank; augmentation; whatever the head draws
+DROPOUT, CHANGES, DRAWS = 1, 2, 3
+PATIENCE = timedelta(minutes=30)  # the longest that others wait, for a validation for instance
 
 
 class Report(NamedTuple):
@@ -57,22 +69,42 @@ class _NotFiniteError(Exception):
 
 
 def make_fabric(run: RunConfig, loggers: Sequence[Any] = ()) -> Fabric:
-    """Fabric on the one device of a run.
+    """Fabric on the device of a run; under torchrun on one device for each process.
 
     Raises:
         InputError: this machine does not have it.
     """
     name, _, number = run.device.partition(":")
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", str(world)))
+    options: dict[str, Any] = {"devices": [int(number)] if number else 1}
+    if world > 1:
+        if number:
+            raise InputError(
+                f"expected a kind of device for {world} processes, each of which takes its own, got "
+                f"{run.device!r}; name {name!r}"
+            )
+        backend = "nccl" if name == "cuda" else "gloo"
+        strategy = DDPStrategy(process_group_backend=backend, timeout=PATIENCE)
+        options = {"devices": here, "num_nodes": world // here, "strategy": strategy}
     try:
-        return Fabric(
+        fabric = Fabric(
             accelerator=name,
-            devices=[int(number)] if number else 1,
             precision=PRECISION[run.precision],  # type: ignore[arg-type]
             loggers=list(loggers),
+            **options,
         )
     except (ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0][:120]
         raise InputError(f"device {run.device!r} cannot be used here: {reason}") from None
+    if world > 1:
+        fabric.launch()
+    return fabric
+
+
+def ranks_of(fabric: Fabric) -> Ranks:
+    """Which of the processes this is."""
+    return Ranks(fabric.global_rank, fabric.world_size)
 
 
 class Engine:
@@ -80,9 +112,9 @@ class Engine:
 
     def __init__(self, state: State, config: TrainConfig, fabric: Fabric) -> None:
         self.state, self.config, self.fabric = state, config, fabric
+        self.ranks = ranks_of(fabric)
         self.backbone, self.optimiser = fabric.setup(state.backbone, state.optimisers.backbone)
-        self.head, self.head_optimiser = fabric.setup(state.head, state.optimisers.head)
-        self.head.mark_forward_method("loss_and_statistics")
+        state.head.to(fabric.device)
         self.standardisation = find_backbone(config.model.backbone).standardisation
 
     def step(self, batches: Sequence[Batch]) -> Report:
@@ -93,7 +125,7 @@ class Engine:
         """
         state, run = self.state, self.config.run
         set_share(state.optimisers, share_at(self.config.schedule, state.step, run.steps))
-        torch.manual_seed(seeded(run.seed, DRAWS, state.step))
+        torch.manual_seed(seeded(run.seed, DROPOUT, state.step, self.ranks.rank))
         for module in (state.backbone, state.head):
             module.train()
         before = _buffers(state)
@@ -104,7 +136,7 @@ class Engine:
                 sums.append(self._backward(batch, number, len(batches)))
             gradient = self._clip()
             self.optimiser.step()
-            self.head_optimiser.step()
+            state.optimisers.head.step()
             self._average()
             state.in_a_row = 0
         except _NotFiniteError as error:
@@ -112,7 +144,7 @@ class Engine:
             _restore(state, before)
             self._skip(why, batches)
         self.optimiser.zero_grad()
-        self.head_optimiser.zero_grad()
+        state.optimisers.head.zero_grad()
         state.step += 1
         loss, accuracy, angle, cosine = (
             torch.stack(sums).mean(0).tolist() if sums else [math.nan] * 4
@@ -122,21 +154,34 @@ class Engine:
 
     def _backward(self, batch: Batch, number: int, of: int) -> Tensor:
         """Gradients of one batch; its loss, accuracy, angle and cosine."""
-        state, run = self.state, self.config.run
-        images, labels = batch.images.to(self.fabric.device), batch.labels.to(self.fabric.device)
-        generator = torch.Generator().manual_seed(seeded(run.seed, CHANGES, state.step, number))
-        pictures = augment(to_input(images, self.standardisation), self.config.augment, generator)
-        embeddings = self.backbone(pictures)
-        if not bool(embeddings.isfinite().all()):
-            raise _NotFiniteError("embeddings are not finite")
-        loss, statistics = self.head.loss_and_statistics(embeddings, labels)
-        if not bool(loss.isfinite()):
-            raise _NotFiniteError("the loss is not finite")
-        self.fabric.backward(loss / of)
+        run, step = self.config.run, self.state.step
+        labels = batch.labels.to(self.fabric.device)
+        with self.fabric.no_backward_sync(self.backbone, enabled=number + 1 < of):
+            embeddings = self.backbone(self._pictures(batch, number))
+            if self.ranks.any(not bool(embeddings.isfinite().all()), self.fabric.device):
+                raise _NotFiniteError("embeddings are not finite")
+            if self.ranks.world > 1:
+                embeddings, labels = gather_batch(embeddings, labels, averaged=True)
+            torch.manual_seed(seeded(run.seed, DRAWS, step, number))
+            with self.fabric.autocast():
+                loss, statistics = self.state.head.loss_and_statistics(embeddings, labels)
+            if not bool(loss.isfinite()):
+                raise _NotFiniteError("the loss is not finite")
+            self.fabric.backward(loss / of)
         cosine = torch.tensor(other_cosine(embeddings, labels))
         return torch.stack(
             [each.detach().float().cpu() for each in (loss, *statistics[:2], cosine)]
         )
+
+    def _pictures(self, batch: Batch, number: int) -> Tensor:
+        """This process's rows, changed as they would be in the whole batch."""
+        generator = torch.Generator().manual_seed(
+            seeded(self.config.run.seed, CHANGES, self.state.step, number)
+        )
+        images = to_input(batch.images.to(self.fabric.device), self.standardisation)
+        size = sum(self.ranks.every(len(images)))
+        changes, rows = self.config.augment, self.ranks.part(size)
+        return augment(images, changes, generator, of=size, rows=rows)
 
     def _clip(self) -> float:
         most = self.config.optimiser.clip or math.inf
@@ -158,7 +203,8 @@ class Engine:
 
     def _skip(self, why: str, batches: Sequence[Batch]) -> None:
         state, run = self.state, self.config.run
-        names = [name for batch in batches for name in batch.ids]
+        own = [name for batch in batches for name in batch.ids]
+        names = [name for some in self.ranks.every(own) for name in some]
         state.skipped.append({"step": state.step + 1, "why": why, "pictures": names})
         state.in_a_row += 1
         if state.in_a_row >= run.patience:

@@ -172,7 +172,7 @@ def embedded_means(
     return mean_embeddings(embedded.embeddings, embedded.labels)
 
 
-def started(folder: Path, config: TrainConfig) -> State:
+def started(folder: Path, config: TrainConfig, device: str | None = None) -> State:
     """A run's network, class rows and momentum at their last checkpoint, before a first step.
 
     Learning rates, momentum and decay are those of the configuration.
@@ -180,7 +180,7 @@ def started(folder: Path, config: TrainConfig) -> State:
     Raises:
         InputError: no such run, or one with another backbone, head or optimiser.
     """
-    state = from_checkpoint(read_checkpoint(folder / LAST), config)
+    state = from_checkpoint(read_checkpoint(folder / LAST), config, device)
     fresh_ones = make_optimisers(state.backbone, state.head, config.optimiser)
     for new, old in zip(fresh_ones, state.optimisers, strict=True):
         new.state.update(old.state)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from filelock import FileLock, Timeout
+from lightning_fabric import Fabric
 
 from recognition.datasets._files import shown
 from recognition.datasets.picture_source import PictureSource
@@ -24,17 +25,19 @@ from recognition.report.run_folder import check_free
 from recognition.training.checkpoint import BEST, LAST, read_checkpoint, write_checkpoint
 from recognition.training.config import TrainConfig, higher_is_better
 from recognition.training.config_files import sections_of, write_config
-from recognition.training.engine import Engine, Report, make_fabric
+from recognition.training.dividing import divide, united
+from recognition.training.engine import Engine, Report, make_fabric, ranks_of
 from recognition.training.growth import adopt, embedded_means, started
 from recognition.training.logs import make_loggers
 from recognition.training.monitor import Monitor, Seen, check_before
+from recognition.training.ranks import ALONE, Ranks, is_first, speaking
 from recognition.training.results import machine, printable, versions
 from recognition.training.resuming import check_resumed
 from recognition.training.run_files import CONFIG, Run, read_config_of, save_weights_of
 from recognition.training.sets import Sets, digest_of, read_sets
 from recognition.training.state import State, fresh, from_checkpoint, to_checkpoint
 from recognition.training.supply import Supply
-from recognition.training.validation import REPLICATES, embed_source, judge
+from recognition.training.validation import REPLICATES, embed_source, joined, judge
 from recognition.whole_files import written_whole
 
 FINAL_REPLICATES = 1000
@@ -56,6 +59,10 @@ def run_training(
     A run that was stopped at any moment goes on from its last checkpoint, and ends with the
     parameters it would have had: on the same machine and data, with as many threads.
 
+    Under torchrun each process has a part of every batch and of the classes; the first of them
+    writes, and returns the results, the others an empty dictionary. Another number of processes can
+    go on with the run.
+
     Args:
         config: what to do; that of the run where it is resumed.
         folder: of the run; it must be new, or the run's to resume.
@@ -69,22 +76,29 @@ def run_training(
         OSError: no room; the last checkpoint is there still.
     """
     began = time.perf_counter()
-    if not resume:
+    first = is_first()
+    watch = watch if first else unwatched
+    if not resume and first:
         check_free(folder)
     sets = read_sets(config, watch)
-    with torch.random.fork_rng(devices=[]):
-        state = _begun(config, folder, sets, resume, start)
-        with _alone(folder), _logged(folder / LOG):
-            run = _Run(config, folder, state, sets, watch)
+    fabric = make_fabric(config.run)
+    with torch.random.fork_rng(devices=[]), speaking(ranks_of(fabric)) as ranks:
+        folder = Path(ranks.told(str(folder)))
+        state = _begun(config, folder, sets, resume, start, str(fabric.device))
+        divide(state, ranks)
+        with _alone(folder, ranks), _logged(folder / LOG, ranks):
+            run = _Run(config, folder, state, sets, fabric, watch)
             if not resume:
                 run.save(LAST)
-            write_config(config, folder / CONFIG)
+            if ranks.first:
+                write_config(config, folder / CONFIG)
             supply = Supply(
                 sets.learn,
                 _codes(sets.learn, state.people),
                 batch_size=config.run.batch_size,
                 seed=config.run.seed,
                 workers=config.data.workers,
+                ranks=ranks,
             )
             for note in (*sets.learn.notes, *supply.notes):
                 log.info("%s", note)
@@ -93,16 +107,21 @@ def run_training(
 
 
 def _begun(
-    config: TrainConfig, folder: Path, sets: Sets, resume: bool, start: Path | None
+    config: TrainConfig,
+    folder: Path,
+    sets: Sets,
+    resume: bool,
+    start: Path | None,
+    device: str,
 ) -> State:
-    """The state that the first step is taken from."""
+    """The state that the first step is taken from, with all classes."""
     people = np.unique(sets.learn.labels).tolist()
     if resume:
-        state = _resumed(folder, config, digest_of(sets))
+        state = _resumed(folder, config, digest_of(sets), device)
     elif start is None:
-        state = fresh(config, people)
+        state = fresh(config, people, device)
     else:
-        state = started(start, config)
+        state = started(start, config, device)
         new = sets.learn.of(np.setdiff1d(sets.learn.labels, state.people))
         adopt(state, people, embedded_means(state, new, config) if len(new) else {})
     if sorted(state.people) != people:
@@ -124,13 +143,19 @@ class _Run:
     """One process's part of a run: the steps it takes, and what it writes."""
 
     def __init__(
-        self, config: TrainConfig, folder: Path, state: State, sets: Sets, watch: Watch
+        self,
+        config: TrainConfig,
+        folder: Path,
+        state: State,
+        sets: Sets,
+        fabric: Fabric,
+        watch: Watch,
     ) -> None:
         self.config, self.folder, self.state = config, folder, state
         self.sets, self.digest, self.watch = sets, digest_of(sets), watch
-        loggers = make_loggers(folder, COLUMNS, state.step)
-        self.fabric = make_fabric(config.run, loggers)
-        self.engine = Engine(state, config, self.fabric)
+        self.engine = Engine(state, config, fabric)
+        self.ranks = self.engine.ranks
+        self.loggers = make_loggers(folder, COLUMNS, state.step) if self.ranks.first else []
         self.monitor = Monitor(state.head.num_classes)
         self.warnings: list[str] = []
         both = state.optimisers.backbone, state.optimisers.head
@@ -149,7 +174,7 @@ class _Run:
             while state.step < run.steps:
                 some = list(islice(batches, each))
                 report = self.engine.step(some)
-                speed = (state.step - first) * each * len(some[0].ids)
+                speed = (state.step - first) * each * supply.size
                 self._tell(report, speed / (time.perf_counter() - started), advance)
                 if state.step % run.save_every == 0:
                     self.save(LAST)
@@ -160,10 +185,11 @@ class _Run:
             found = self._validate(REPLICATES)
             value = found[self.config.validation.metric].value if found else None
             numbers["validation"] = np.nan if value is None else value
-        self.fabric.log_dict({k: v for k, v in numbers.items() if k not in ("step", "skipped")},
-                             step=report.step)  # fmt: skip
+        logged = {k: v for k, v in numbers.items() if k not in ("step", "skipped")}
+        for logger in self.loggers:
+            logger.log_metrics(logged, report.step)
         advance(report.step, f"loss {report.loss:.3f}, {speed:.0f} pictures/s")
-        if report.skipped:
+        if report.skipped and self.ranks.first:
             log.warning("step %d skipped: %s", report.step, report.skipped)
         for text in self.monitor.see(Seen(report.loss, report.cosine, report.gradient, report.lr)):
             self._warn(text)
@@ -178,7 +204,7 @@ class _Run:
         found = self._judged(state, replicates)
         value = found[metric].value if found else None
         log.info("step %d: %s %s", state.step, metric, value)
-        if not found:
+        if not found and self.ranks.first:
             log.warning("step %d: embeddings of the people apart are not finite yet", state.step)
         better, old = higher_is_better(metric), state.best.get("value")
         if value is not None and (old is None or (value > old if better else value < old)):
@@ -187,15 +213,22 @@ class _Run:
         return found
 
     def _judged(self, state: State, replicates: int) -> Mapping[str, Estimate]:
-        with self.watch("validating", len(self.sets.validation)) as advance:
+        """On the first process, of pictures that each embeds a part of; all are told."""
+        apart = self.sets.validation
+        part = self.ranks.part(len(apart))
+        with self.watch("validating", part.stop - part.start) as advance:
             embedded = embed_source(
                 state.judged,
-                self.sets.validation,
+                apart,
                 standardisation=self.engine.standardisation,
                 workers=self.config.data.workers,
+                places=range(part.start, part.stop),
                 advance=advance,
             )
-            return judge(embedded, replicates=replicates)
+        every = self.ranks.every(embedded)
+        return self.ranks.told(
+            judge(joined(every), replicates=replicates) if self.ranks.first else {}
+        )
 
     def save(self, name: str) -> None:
         """Write a checkpoint.
@@ -203,13 +236,16 @@ class _Run:
         Raises:
             OSError: no room; the file that was there is there still.
         """
-        made = to_checkpoint(self.state, self.config)
+        made = united(to_checkpoint(self.state, self.config), self.state, self.ranks)
         told = {**made.told, "data": self.digest}
-        write_checkpoint(self.folder / name, made._replace(told=told))
+        if self.ranks.first:
+            write_checkpoint(self.folder / name, made._replace(told=told))
+        self.ranks.wait()
 
     def _warn(self, text: str) -> None:
         self.warnings.append(text)
-        log.warning("%s", text)
+        if self.ranks.first:
+            log.warning("%s", text)
 
     def finish(self, supply: Supply, seconds: float) -> dict[str, Any]:
         """Validate the last network, keep the best one's weights, and write what was found."""
@@ -218,9 +254,15 @@ class _Run:
         self.save(LAST)
         best = last
         if state.best and state.best["step"] != state.step:
-            state = from_checkpoint(read_checkpoint(self.folder / BEST), config)
+            state = from_checkpoint(
+                read_checkpoint(self.folder / BEST), config, str(self.engine.fabric.device)
+            )
             best = self._judged(state, FINAL_REPLICATES)
-        save_weights_of(self.folder, Run(config, state))
+        broken = {k: v for one in self.ranks.every(supply.broken) for k, v in one.items()}
+        if not self.ranks.first:
+            return {}
+        kept = state if self.ranks.world == 1 or state is not self.state else self._whole()
+        save_weights_of(self.folder, Run(config, kept))
         results = {
             "config": sections_of(config),
             "people": len(self.state.people),
@@ -233,7 +275,8 @@ class _Run:
             "steps": self.state.step,
             "skipped": self.state.skipped,
             "broken": [{"picture": printable(k), "reason": printable(v)}
-                       for k, v in supply.broken.items()],
+                       for k, v in broken.items()],
+            "processes": self.ranks.world,
             "best": self.state.best,
             "estimates": {name: asdict(each) for name, each in best.items()},
             "last_estimates": {name: asdict(each) for name, each in last.items()},
@@ -246,8 +289,12 @@ class _Run:
             file.write(json.dumps(results, indent=1, allow_nan=False).encode() + b"\n")
         return results
 
+    def _whole(self) -> State:
+        """The run with all classes, as the last checkpoint has it."""
+        return from_checkpoint(read_checkpoint(self.folder / LAST), self.config)
 
-def _resumed(folder: Path, config: TrainConfig, digest: str) -> State:
+
+def _resumed(folder: Path, config: TrainConfig, digest: str, device: str) -> State:
     """The run at its last checkpoint."""
     check_resumed(config, read_config_of(folder))
     checkpoint = read_checkpoint(folder / LAST)
@@ -263,12 +310,15 @@ def _resumed(folder: Path, config: TrainConfig, digest: str) -> State:
             torch.get_num_threads(),
             threads,
         )
-    return from_checkpoint(checkpoint, config)
+    return from_checkpoint(checkpoint, config, device)
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """The folder, made where there is none, for one process at a time."""
+def _alone(folder: Path, ranks: Ranks = ALONE) -> Iterator[None]:
+    """The folder, made where there is none, for one run at a time."""
+    if not ranks.first:
+        yield
+        return
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = FileLock(folder / ".lock")
     try:
@@ -284,7 +334,10 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _logged(file: Path) -> Iterator[None]:
+def _logged(file: Path, ranks: Ranks) -> Iterator[None]:
+    if not ranks.first:
+        yield
+        return
     handler = logging.FileHandler(file, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     above = logging.getLogger("recognition")

@@ -55,8 +55,10 @@ class State:
         return self.backbone if self.average is None else self.average
 
 
-def fresh(config: TrainConfig, people: Sequence[str]) -> State:
+def fresh(config: TrainConfig, people: Sequence[str], device: str | None = None) -> State:
     """A run before its first step; the seed alone decides the weights.
+
+    The device is that of the configuration unless another is given.
 
     Raises:
         InputError: a head that cannot be made for so few people.
@@ -68,7 +70,7 @@ def fresh(config: TrainConfig, people: Sequence[str]) -> State:
         head = make_head(config, len(people))
     head.kernel = Auto().choose(torch.empty(run.batch_size, head.embedding_dim), head.weight)
     for module in (backbone, head):
-        module.to(run.device)
+        module.to(device or run.device)
     average = deepcopy(backbone).requires_grad_(False) if config.optimiser.ema else None
     optimisers = make_optimisers(backbone, head, config.optimiser)
     return State(backbone, head, optimisers, list(people), average)
@@ -112,15 +114,17 @@ def to_checkpoint(state: State, config: TrainConfig) -> Checkpoint:
     return Checkpoint(tensors, told)
 
 
-def from_checkpoint(checkpoint: Checkpoint, config: TrainConfig) -> State:
-    """The run as it was saved, on the device of the configuration.
+def from_checkpoint(
+    checkpoint: Checkpoint, config: TrainConfig, device: str | None = None
+) -> State:
+    """The run as it was saved, on the device of the configuration unless another is given.
 
     Raises:
         InputError: it is of another backbone, head, or optimiser, or was not written by this code.
     """
     told = checkpoint.told
     try:
-        state = fresh(config, [str(person) for person in told["people"]])
+        state = fresh(config, [str(person) for person in told["people"]], device)
         fill(state.backbone, checkpoint.part("backbone"), "backbone")
         fill(state.head, checkpoint.part("head"), "head")
         if state.average is not None:

@@ -20,6 +20,7 @@ from torch import Tensor
 from recognition.datasets._files import listed
 from recognition.datasets.picture_source import PictureSource
 from recognition.errors import InputError
+from recognition.training.ranks import ALONE, Ranks
 
 AHEAD = 2  # batches that wait decoded, besides those that the threads are at
 
@@ -65,6 +66,7 @@ class Supply:
         batch_size: int,
         seed: int = 0,
         workers: int = 2,
+        ranks: Ranks = ALONE,
     ) -> None:
         """Nothing is decoded yet.
 
@@ -74,9 +76,11 @@ class Supply:
             batch_size: at least 1.
             seed: of the order in every epoch, at least 0.
             workers: threads, at least 1.
+            ranks: of several processes each hands out its own part of every batch.
 
         Raises:
-            InputError: arguments that are not as above, or no pictures.
+            InputError: arguments that are not as above, no pictures, or batches of fewer than one
+                for each process.
         """
         for name, value, least in (
             ("batch_size", batch_size, 1),
@@ -93,6 +97,12 @@ class Supply:
         self._source, self._codes = source, codes.astype(np.int64)
         self._seed, self._workers = seed, workers
         self.size = min(batch_size, len(codes))
+        self._part = ranks.part(self.size)
+        if self.size < ranks.world:
+            raise InputError(
+                f"expected batches of a picture for each of the {ranks.world} processes, got "
+                f"batches of {self.size}; take larger ones, or fewer processes"
+            )
         self.batches = len(codes) // self.size
         self.notes = (*_alone(self.counts, source, codes), *_small(len(codes), batch_size))
         self.broken: dict[str, str] = {}
@@ -135,10 +145,11 @@ class Supply:
     def _make(self, order: npt.NDArray[np.int64], index: int, stop: Event) -> "_Made":
         """The index-th batch of an epoch, and the pictures that could not be decoded for it."""
         start, end = index * self.size, (index + 1) * self.size
-        spare = itertools.chain(order[end:], order[:start], order[start:end])
+        after = end + self._part.start  # so that several processes do not take the same ones
+        spare = itertools.chain(order[after:], order[:start], order[start:end])
         broken: dict[str, str] = {}
         images, rows = [], []
-        wanted = deque(order[start:end].tolist())
+        wanted = deque(order[start:end][self._part].tolist())
         while wanted:
             if stop.is_set():
                 raise _Stopped

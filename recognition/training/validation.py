@@ -1,6 +1,6 @@
 """How good a network is on people it does not learn from, by the numbers `compare` has."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -56,13 +56,15 @@ def embed_source(
     *,
     standardisation: Standardisation,
     workers: int,
+    places: range | None = None,
     advance: Advance | None = None,
 ) -> Embedded:
-    """One forward pass of each picture, decoded by threads, some at a time.
+    """One forward pass of each picture, or of those at some places, decoded by threads.
 
     Raises:
         InputError: none of them could be decoded.
     """
+    wanted = range(len(source)) if places is None else places
     found, labels, broken = [], [], 0
 
     def load(place: int) -> npt.NDArray[np.uint8] | None:
@@ -72,9 +74,9 @@ def embed_source(
             return None
 
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        for start in range(0, len(source), TOGETHER):
-            places = range(start, min(start + TOGETHER, len(source)))
-            loaded = dict(zip(places, pool.map(load, places), strict=True))
+        for start in range(0, len(wanted), TOGETHER):
+            some = wanted[start : start + TOGETHER]
+            loaded = dict(zip(some, pool.map(load, some), strict=True))
             whole = {place: image for place, image in loaded.items() if image is not None}
             broken += len(loaded) - len(whole)
             if whole:
@@ -82,10 +84,19 @@ def embed_source(
                 found.append(embed(backbone, images, standardisation=standardisation))
                 labels.append(source.labels[list(whole)])
             if advance is not None:
-                advance(places.stop)
+                advance(start + len(some))
     if not found:
-        raise InputError(f"none of the {len(source)} pictures of {source.source} can be decoded")
+        raise InputError(f"none of the {len(wanted)} pictures of {source.source} can be decoded")
     return Embedded(np.concatenate(found), np.concatenate(labels), broken)
+
+
+def joined(parts: Sequence[Embedded]) -> Embedded:
+    """What several processes embedded, in order."""
+    return Embedded(
+        np.concatenate([part.embeddings for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+        sum(part.broken for part in parts),
+    )
 
 
 def judge(embedded: Embedded, *, replicates: int = REPLICATES) -> Mapping[str, Estimate]:

@@ -267,7 +267,7 @@ def test_another_run_begins_with_the_people_who_are_known(faces: Path, tmp_path:
     other = replace(config, run=replace(config.run, seed=5, steps=1))
     new = read_sets(other).learn
     assert 0 < len(set(old.state.people) & set(new.labels)) < len(old.state.people)
-    state = module._begun(other, tmp_path / "new", read_sets(other), False, tmp_path / "old")
+    state = module._begun(other, tmp_path / "new", read_sets(other), False, tmp_path / "old", "cpu")
     assert sorted(state.people) == np.unique(new.labels).tolist()
     assert (state.step, state.best) == (0, {})
     for person in set(old.state.people) & set(state.people):

@@ -1,0 +1,152 @@
+"""A few steps of training for many heads, by one process or by several: what the tests compare.
+
+python tests/training_ranks.py OUT.pt
+torchrun --nproc-per-node 3 tests/training_ranks.py OUT.pt
+"""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from margin_losses import MARGINS
+from recognition.backbones.registry import BACKBONES, Backbone
+from recognition.training.checkpoint import Checkpoint
+from recognition.training.config import TrainConfig
+from recognition.training.config_files import changed
+from recognition.training.dividing import divide, united
+from recognition.training.engine import Engine, make_fabric, ranks_of
+from recognition.training.ranks import Ranks
+from recognition.training.run import run_training
+from recognition.training.state import State, fresh, to_checkpoint
+from recognition.training.supply import Batch
+
+CLASSES, SIZE, STEPS, SIDE = 11, 7, 5, 4  # neither divides among 2 or 3
+BARE = ("softmax", "lsoftmax", "sphereface", "smsoftmax", "fixedadacos", "adacos")  # no s of 8
+Found = dict[str, Tensor]
+
+
+class Tiny(nn.Module):
+    """4 x 4 pictures to 6 numbers, without batch statistics."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(3 * SIDE**2, 9), nn.Linear(9, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        flat = x.to(self.first.weight.dtype).flatten(1)
+        return self.last(self.first(flat).tanh())  # type: ignore[no-any-return]
+
+
+BACKBONES["tiny"] = Backbone(Tiny, SIDE, 6)
+
+
+def cases() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every head, sampled or not, and the ways of stepping for one of them."""
+    for name, rate in product(MARGINS, (1.0, 0.5)):
+        head = name if name in BARE else f"{name}:s=8"
+        yield f"{head} {rate}", {"model.head": head, "model.sample_rate": rate}
+    one = {"model.head": "arcface:s=8"}
+    yield "accumulated", {**one, "optimiser.accumulate": 2}
+    yield "adamw", {**one, "optimiser.name": "adamw", "optimiser.lr": 0.01}
+    yield "averaged", {**one, "optimiser.ema": 0.9, "optimiser.clip": 0.05}
+    yield "more processes than classes", {"model.head": "normface:s=8", "classes": 2}
+
+
+def batch_of(number: int, classes: int, ranks: Ranks) -> Batch:
+    random = np.random.default_rng(number)
+    images = torch.from_numpy(random.integers(0, 256, (SIZE, SIDE, SIDE, 3)).astype(np.uint8))
+    labels = torch.from_numpy(random.integers(0, classes, SIZE))
+    part = ranks.part(SIZE)
+    return Batch(images[part], labels[part], tuple(map(str, range(SIZE)))[part])
+
+
+def trained(values: dict[str, Any], fabric: Any) -> Found:
+    """Losses, gradients, and all that a checkpoint has, after some steps."""
+    ranks = ranks_of(fabric)
+    classes = values.pop("classes", CLASSES)
+    given = {"model.backbone": "tiny", "run.steps": 20, "optimiser.lr": 0.05, **values}
+    config = changed(TrainConfig(), given)
+    state = fresh(config, [str(n) for n in range(classes)])
+    for module in (state.backbone, state.head, *filter(None, [state.average])):
+        module.double()
+    divide(state, ranks)
+    engine = Engine(state, config, fabric)
+    gradients: Found = {}
+    clip = engine._clip
+    engine._clip = partial(_noted, clip, gradients, state)  # type: ignore[method-assign]
+    found: Found = {}
+    for step in range(STEPS):
+        batches = [batch_of(10 * step + n, classes, ranks)
+                   for n in range(config.optimiser.accumulate)]  # fmt: skip
+        report = engine.step(batches)
+        assert not report.skipped, report.skipped
+        made = united(Checkpoint({"head.weight": gradients.pop("head")}, {}), _as(state), ranks)
+        found[f"{step}.head"] = made.tensors["head.weight"].to_dense().clone()
+        found |= {f"{step}.{name}": value for name, value in gradients.items()}
+        found[f"{step}.loss"] = torch.tensor(report.loss, dtype=torch.float64)
+    whole = united(to_checkpoint(state, config), state, ranks)
+    return found | {name: value.clone() for name, value in whole.tensors.items()}
+
+
+def _as(state: State) -> State:
+    """The same, whose optimiser keeps nothing: only the gradient is to be put together."""
+    other = replace(state)
+    other.optimisers = replace_head(state)
+    return other
+
+
+def replace_head(state: State) -> Any:
+    return state.optimisers._replace(head=torch.optim.SGD([state.head.weight], 0.1))
+
+
+def _noted(clip: Any, gradients: Found, state: State) -> float:
+    of_head = state.head.weight.grad  # None where no row is
+    gradients["head"] = (
+        torch.zeros_like(state.head.weight) if of_head is None else (of_head.to_dense().clone())
+    )
+    for name, p in state.backbone.named_parameters():
+        gradients[name] = p.grad.clone()  # type: ignore[union-attr]
+    norm: float = clip()
+    return norm
+
+
+def steps(out: str) -> None:
+    fabric = make_fabric(TrainConfig().run)
+    torch.set_default_dtype(torch.float64)
+    found = {name: trained(values, fabric) for name, values in cases()}
+    if ranks_of(fabric).first:
+        torch.save(found, out)
+
+
+def run(folder: Path) -> None:
+    rank, at, words = [*os.environ.get("DIES", "").split(":"), "", ""][:3]
+    taken = Engine.step
+
+    def step(self: Engine, batches: Any) -> Any:
+        if os.environ.get("RANK", "0") == rank and self.state.step == int(at):
+            if words:
+                raise MemoryError(words)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return taken(self, batches)
+
+    Engine.step = step  # type: ignore[method-assign]
+    file = os.environ["CONFIGURATION"]  # torchrun keeps stdin for itself
+    config = changed(TrainConfig(), json.loads(file))
+    run_training(config, folder, resume=(folder / "config.toml").exists())
+
+
+if __name__ == "__main__":
+    {"steps": steps, "run": lambda folder: run(Path(folder))}[sys.argv[1]](sys.argv[2])
