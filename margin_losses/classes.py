@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from margin_losses.margin import Margin, is_whole
+from margin_losses.missed import bring_up
 from margin_losses.wrappers import CLASS_MARGINS, PerClass, Wrapper
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def add_classes(
     m = _check_margins(head.margin, margins, count)
     margin = _with_margins(head.margin, lambda old: (*old, *m))
     _check_state(head, margin, first + count)
+    bring_up(head.weight)
     weight = torch.cat([head.weight, _new_rows(head, new, count)])
     _change_margins(head, lambda old: torch.cat([old, old.new_tensor(m)]))
     _replace(head, weight, margin, lambda state: _grow(state, count), optimiser)
@@ -53,6 +55,7 @@ def remove_classes(
         )
     margin = _with_margins(head.margin, lambda old: tuple(old[i] for i in kept.tolist()))
     _check_state(head, margin, len(kept))
+    bring_up(head.weight)
     _change_margins(head, lambda old: old[kept])
     _replace(head, head.weight[kept], margin, lambda state: state[kept], optimiser)
     mapping = torch.full_like(stays, -1, dtype=torch.int64)
@@ -164,7 +167,7 @@ def _check_optimiser(optimiser: Optimizer | None, weight: Tensor) -> None:
 
     Raises:
         ValueError: it is no optimiser, does not have the weight, or keeps something for it that is
-            neither one number nor of the weight's shape.
+            neither one number, nor a whole number a row, nor of the weight's shape.
     """
     if optimiser is None:
         return
@@ -176,12 +179,18 @@ def _check_optimiser(optimiser: Optimizer | None, weight: Tensor) -> None:
             "it; leave it out, or make it from head.parameters()"
         )
     for name, value in optimiser.state.get(weight, {}).items():
-        if isinstance(value, Tensor) and value.ndim and value.shape != weight.shape:
+        if isinstance(value, Tensor) and value.ndim and not follows_rows(value, weight):
             raise ValueError(
                 f"optimiser: expected state of the weight's shape {tuple(weight.shape)}, got "
                 f"{name} of {tuple(value.shape)} from {type(optimiser).__name__}; leave it out, and "
                 "make a new one from head.parameters()"
             )
+
+
+def follows_rows(value: Tensor, weight: Tensor) -> bool:
+    """Whether it has the weight's shape, or is a whole number for each of its rows."""
+    numbered = not value.is_floating_point() and value.shape == weight.shape[:1]
+    return numbered or value.shape == weight.shape
 
 
 def _follow(

@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from margin_losses.embedding import Embedding, normalize
-from margin_losses.kernels import Kernel, dense
+from margin_losses.kernels import Kernel, Sampled, dense
 from margin_losses.logits import Logits, gather_own
 from margin_losses.margin import NO_STATE, Geometry, Margin, State, Target
+from margin_losses.missed import bring_up, bring_up_own
 from margin_losses.shards import HERE, Here
 
 # ‖w‖‖x‖ may overflow where ⟨w, x⟩ does not; a margin multiplies it by up to 2m - 1 = 31 more
@@ -122,6 +123,10 @@ def terms(
         classes: where it is.
         observe: this is a training batch; its statistics are in the target's state.
     """
+    if isinstance(kernel, Sampled):
+        bring_up_own(weight, labels - classes.start)  # the others when they are drawn
+    else:
+        bring_up(weight)
     x = factor(e, geometry, weight)
     batch = (e, x, weight, labels, margin, geometry)
     logits, state = before(*batch, state=state, kernel=kernel, classes=classes, observe=observe)

@@ -21,6 +21,7 @@ from margin_losses.kernels import Auto, Kernel, Sampled
 from margin_losses.layouts import Layout, check_bias, from_layout, to_layout
 from margin_losses.logits import Logits
 from margin_losses.margin import Geometry, Margin, State, is_whole
+from margin_losses.missed import bring_up
 from margin_losses.reduction import (
     Reduction,
     Statistics,
@@ -119,6 +120,7 @@ class MarginHead(nn.Module):
 
     def reset_parameters(self) -> None:
         """Draw class weights of about unit length, so that every geometry starts alike."""
+        bring_up(self.weight)  # what was missed is of the rows that go
         self.draw(self.weight)
         self._keep(self.margin.init(self.num_classes))
 
@@ -173,6 +175,7 @@ class MarginHead(nn.Module):
         """
         self.refuse_part("logits")
         e = self._embedding(embeddings)
+        bring_up(self.weight)
         weight = widen(self.weight)
         if labels is None:
             geometry = self.margin.rescale(self.geometry, self._state())
@@ -202,6 +205,7 @@ class MarginHead(nn.Module):
             ValueError: a head that holds only a part of the classes.
         """
         self.refuse_part("prototypes")
+        bring_up(self.weight)
         return normalize(widen(self.weight[..., : self.embedding_dim]))[0]
 
     @torch.no_grad()
@@ -215,6 +219,7 @@ class MarginHead(nn.Module):
             ValueError: an unknown layout, or a head that holds only a part of the classes.
         """
         self.refuse_part("class_matrix")
+        bring_up(self.weight)
         return to_layout(self.weight[..., : self.embedding_dim], layout)
 
     def add_classes(

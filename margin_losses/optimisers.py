@@ -8,12 +8,12 @@ from typing import Any, overload
 
 import torch
 from torch import Tensor
-from torch.optim.optimizer import ParamsT
+from torch.optim.optimizer import ParamsT, StateDict
 
-MOMENTUM = "momentum_buffer"  # as torch.optim.SGD calls it, whose state can be loaded
+from margin_losses.missed import LAST, MOMENTUM, Matrix, bring_up, miss, remember, restored
+from margin_losses.tiles import tiles
+
 OPTIONS = ("lr", "momentum", "weight_decay", "nesterov")
-TILE = 2**17  # numbers worked on at a time: they stay in a CPU's cache; others get WIDER times more
-WIDER = 2**7
 
 
 class RowSGD(torch.optim.Optimizer):
@@ -26,6 +26,15 @@ class RowSGD(torch.optim.Optimizer):
     gradient, as the second version of Partial FC has it, all rows decay and drift at every step;
     this is then `torch.optim.SGD`.
 
+    With `catch_up`, it is that of sparse gradients too, to rounding, under any schedule: a row is
+    given the decay and the drift of all the steps it missed, in one pass, before it is next read.
+    `MarginHead` and `margin_softmax` see to that: a sampled pass brings up the rows it samples;
+    `logits`, `prototypes`, `class_matrix`, a pass over all classes, and a change of classes bring
+    up all. Whatever else reads the weight (`head.weight`, a copy, `state_dict` for use without this
+    optimiser) finds rows as they last were: call `settle()` before, and before weights are written
+    by hand. Beside weight and momentum this takes 4 bytes a row. A parameter whose `grad` is None
+    misses nothing, as with torch.
+
     The momentum is a tensor of the weight's shape and dtype, made at the first step.
 
     Args:
@@ -34,6 +43,7 @@ class RowSGD(torch.optim.Optimizer):
         momentum: μ.
         weight_decay: λ.
         nesterov: step along g + λ w + μ v, with the new v, in place of v.
+        catch_up: rows make up for the steps they missed.
 
     Raises:
         ValueError: options that make no sense; at a step, a gradient that is sparse in another way
@@ -46,6 +56,17 @@ class RowSGD(torch.optim.Optimizer):
     tensor([[1.0000, 1.0000],
             [0.6500, 0.6500],
             [1.0000, 1.0000]])
+
+    Every row but one misses a step, and makes up for it:
+
+    >>> optimiser = RowSGD([weight], lr=0.1, weight_decay=0.5, catch_up=True)
+    >>> weight.grad = weight.grad * 0
+    >>> optimiser.step()
+    >>> optimiser.settle()
+    >>> weight.data
+    tensor([[0.9500, 0.9500],
+            [0.6175, 0.6175],
+            [0.9500, 0.9500]])
     """
 
     def __init__(
@@ -56,9 +77,10 @@ class RowSGD(torch.optim.Optimizer):
         momentum: float = 0.0,
         weight_decay: float = 0.0,
         nesterov: bool = False,
+        catch_up: bool = False,
     ) -> None:
-        options = (lr, momentum, weight_decay, nesterov)
-        super().__init__(params, dict(zip(OPTIONS, options, strict=True)))
+        options = dict(zip(OPTIONS, (lr, momentum, weight_decay, nesterov), strict=True))
+        super().__init__(params, {**options, "catch_up": catch_up})
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """More parameters, with options of their own if given."""
@@ -83,10 +105,44 @@ class RowSGD(torch.optim.Optimizer):
             if p.grad is not None
         ]
         for group, p, index, gradient in touched:
+            bring_up(p, index)
             options = {name: group[name] for name in OPTIONS}
             velocity = self._velocity(p) if options["momentum"] else None
             update_rows(p, velocity, index, gradient, options)
+            if group["catch_up"] and index is not None:
+                miss(p, self.state[p], index, transition(**options))
         return loss
+
+    def settle(self) -> None:
+        """Give all rows the steps that they missed with `catch_up`, in place."""
+        for p in self._parameters():
+            bring_up(p)
+
+    def load_state_dict(self, state_dict: StateDict) -> None:
+        """Go on from a saved state; that of torch.optim.SGD fits too.
+
+        Load the weights as well, before or after: what rows miss is of the weights saved with it.
+
+        Raises:
+            ValueError: it is of other parameters.
+        """
+        numbers = (number for group in state_dict["param_groups"] for number in group["params"])
+        saved = (state_dict["state"].get(number, {}) for number in numbers)
+        pairs = zip(self._parameters(), saved, strict=False)  # how many there are is checked below
+        last = {p: restored(p, of) for p, of in pairs if LAST in of}
+        super().load_state_dict(state_dict)
+        for p, steps in last.items():
+            self.state[p][LAST] = steps
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        for group in self.param_groups:
+            group.setdefault("catch_up", self.defaults["catch_up"])
+        for p in self._parameters():
+            remember(p, self.state.get(p, {}))
+
+    def _parameters(self) -> Iterator[Tensor]:
+        return (p for group in self.param_groups for p in group["params"])
 
     def _velocity(self, p: Tensor) -> Tensor:
         state = self.state[p]
@@ -115,6 +171,14 @@ def sgd_rows(
         velocity.mul_(momentum).add_(step)
         step = step.add(velocity, alpha=momentum) if nesterov else velocity
     rows.add_(step, alpha=-lr)
+
+
+def transition(*, lr: float, momentum: float, weight_decay: float, nesterov: bool) -> Matrix:
+    """What a step without a gradient makes of (w, v): the matrix of `sgd_rows` with g = 0, by rows."""
+    if not momentum:
+        return (1 - lr * weight_decay, 0.0, 0.0, 1.0)
+    drift, decay = (momentum, 1 + momentum) if nesterov else (1, 1)
+    return (1 - lr * decay * weight_decay, -lr * drift * momentum, weight_decay, momentum)
 
 
 def update_rows(
@@ -149,9 +213,7 @@ def _tiles(gradient: Tensor) -> Iterator[slice | EllipsisType]:
     """What to take of the first axis; all at once of a number without one."""
     if not gradient.ndim:
         return iter((...,))
-    room = TILE if gradient.device.type == "cpu" else TILE * WIDER
-    size = max(1, room // max(1, math.prod(gradient.shape[1:])))
-    return (slice(start, start + size) for start in range(0, len(gradient), size))
+    return tiles(len(gradient), math.prod(gradient.shape[1:]), gradient.device)
 
 
 def _touched(gradient: Tensor) -> tuple[Tensor | None, Tensor]:

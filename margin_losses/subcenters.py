@@ -21,6 +21,7 @@ from margin_losses.functional import check_labels, target_of
 from margin_losses.head import MarginHead
 from margin_losses.logits import own_rows
 from margin_losses.margin import COSINE
+from margin_losses.missed import bring_up
 
 BLOCK = 2**22  # numbers of the gathered centres (n, K, D) that are in memory at once
 
@@ -124,6 +125,7 @@ def _checked(
         )
     if not weight.is_floating_point():
         raise ValueError(f"weight: expected a floating dtype, got {weight.dtype}; call .float()")
+    bring_up(weight)
     weight = weight.unsqueeze(1) if weight.ndim == 2 else weight
     e = Embedding(*(field.to(torch.promote_types(field.dtype, weight.dtype)) for field in e))
     return e, check_labels(labels, len(e.norm), len(weight)), weight

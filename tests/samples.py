@@ -39,5 +39,5 @@ class Largest(TorchDispatchMode):
 
 def _tensors(value: object) -> list[Tensor]:
     if isinstance(value, Tensor):
-        return [value]
+        return [value] if value.layout == torch.strided else []
     return [t for part in value for t in _tensors(part)] if isinstance(value, tuple | list) else []

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from margin_losses.kernels.dense import Kernel, Sums, dense
 from margin_losses.logits import Logits
+from margin_losses.missed import bring_up
 
 MANY = 2**62  # so much larger than any stratum that a remainder is as good as uniform
 
@@ -81,6 +82,7 @@ class Sampled:
         whole = len(weight) if self.of is None else self.of
         drawn = draw(whole, self.count(whole), weight.device)
         index, rows = with_own(drawn - self.start, rows, len(weight))
+        bring_up(weight, index)
         return self.kernel(x, gather_rows(weight, index), rows, logits)
 
 

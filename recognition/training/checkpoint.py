@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim import Optimizer
 
+from margin_losses.classes import follows_rows
 from recognition.datasets._files import shown
 from recognition.errors import InputError
 from recognition.whole_files import private_file, sync_folder
@@ -141,7 +142,7 @@ def unpack(optimiser: Optimizer, checkpoint: Checkpoint) -> None:
     for group in optimiser.param_groups:
         for p in group["params"]:
             for name, value in optimiser.state.get(p, {}).items():
-                if isinstance(value, Tensor) and value.ndim and value.shape != p.shape:
+                if isinstance(value, Tensor) and value.ndim and not follows_rows(value, p):
                     raise InputError(
                         f"the checkpoint's {name} is {tuple(value.shape)}, and the parameter "
                         f"{tuple(p.shape)}: it is of another network or head"

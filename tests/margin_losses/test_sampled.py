@@ -15,7 +15,7 @@ from samples import small_batch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-import margin_losses.optimisers
+import margin_losses.tiles
 from margin_losses import (
     COSINE,
     INNER_PRODUCT,
@@ -376,7 +376,7 @@ Optimiser = Callable[..., torch.optim.Optimizer]
 @pytest.fixture(autouse=True)
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiles of 5 rows of 4: every test works on several, and on a last one that is short."""
-    monkeypatch.setattr(margin_losses.optimisers, "TILE", 20)
+    monkeypatch.setattr(margin_losses.tiles, "TILE", 20)
 
 
 def parameters() -> list[nn.Parameter]:

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save, save_file
 from torch import nn
 
+from margin_losses import MarginHead, RowSGD
 from recognition.errors import InputError
 from recognition.training import checkpoint as module
 from recognition.training.checkpoint import (
@@ -61,6 +62,36 @@ def test_an_optimiser_goes_on_as_if_it_had_not_been_saved(make: Any, tmp_path: P
     stepped(other, again, range(4, 7))
     for one, two in zip(network.parameters(), other.parameters(), strict=True):
         assert torch.equal(one, two)
+
+
+def test_rows_that_missed_steps_are_still_behind_in_the_file(tmp_path: Path) -> None:
+    def train(head: MarginHead, optimiser: RowSGD, seeds: range) -> None:
+        for seed in seeds:
+            torch.manual_seed(seed)
+            optimiser.zero_grad()
+            head(torch.randn(3, 4), torch.randint(30, (3,))).backward()
+            optimiser.step()
+
+    heads = [MarginHead(4, classes, "arcface", sample_rate=0.1) for classes in (30, 30, 31)]
+    made = [
+        RowSGD(head.parameters(), 0.1, momentum=0.9, weight_decay=0.1, catch_up=True)
+        for head in heads
+    ]
+    train(heads[0], made[0], range(5))
+    packed = pack("o", made[0])
+    weights = {f"h.{name}": value for name, value in heads[0].state_dict().items()}
+    write_checkpoint(tmp_path / "c", Checkpoint({**weights, **packed.tensors}, {"o": packed.told}))
+    found = read_checkpoint(tmp_path / "c")
+    saved = Checkpoint(found.part("o"), found.told["o"])
+    with pytest.raises(InputError, match="a step for each of the 31 rows"):
+        unpack(made[2], saved)
+    fill(heads[1], found.part("h"), "head")
+    unpack(made[1], saved)
+    for head, optimiser in zip(heads[:2], made[:2], strict=True):
+        train(head, optimiser, range(5, 9))
+        assert optimiser.state[head.weight]["last"].unique().numel() > 2
+        optimiser.settle()
+    assert torch.equal(heads[0].weight, heads[1].weight)
 
 
 def test_who_is_stopped_while_writing_leaves_the_old_file(
