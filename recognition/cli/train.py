@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recognition.cli.console import INTERRUPTED, bar, show_lines, spoken_errors
+from recognition.cli.console import INTERRUPTED, bar, show_lines, shown_warnings, spoken_errors
 from recognition.errors import InputError
 from recognition.report.text import legible
 from recognition.training.config import DEFAULTS
@@ -391,7 +391,10 @@ def train(
         from recognition.training.run import run_training
 
         try:
-            results = run_training(asked, folder, resume=resume is not None, start=start, watch=bar)
+            with shown_warnings():
+                results = run_training(
+                    asked, folder, resume=resume is not None, start=start, watch=bar
+                )
         except KeyboardInterrupt:
             if not (folder / "config.toml").exists():
                 raise
@@ -415,7 +418,11 @@ def _said(results: Mapping[str, Any]) -> list[str]:
     said = []
     if best := results.get("best"):
         found = results["estimates"][best["metric"]]
-        told = f" (95 %: {found['low']:.4f} to {found['high']:.4f})" if found["low"] else ""
+        told = (
+            f" (95 %: {found['low']:.4f} to {found['high']:.4f})"
+            if found["low"] is not None
+            else ""
+        )
         people = results["validation"]["people"]
         said.append(
             f"Best at step {best['step']:,} of {results['steps']:,}: {best['metric']} "

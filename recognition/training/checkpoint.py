@@ -4,6 +4,7 @@ The file is written beside the last one and takes its name when it is on the dis
 killed at any moment leaves a whole one. Nothing is pickled, and nothing of a file is executed.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ from recognition.errors import InputError
 from recognition.whole_files import private_file, sync_folder
 
 FORMAT = 1
-TOLD = "checkpoint"  # the key of the JSON in the file's metadata
+TOLD, DIGEST = "checkpoint", "sha256"  # keys of the file's metadata: the JSON; of all that is read
 LAST, BEST = "last.safetensors", "best.safetensors"
 
 
@@ -53,12 +54,23 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     Raises:
         OSError: no room, or no right to write; what was there is there still.
     """
-    tensors = {name: value.detach().contiguous() for name, value in checkpoint.tensors.items()}
+    tensors = {
+        name: value.detach().cpu().contiguous() for name, value in checkpoint.tensors.items()
+    }
     told = json.dumps({"format": FORMAT, **checkpoint.told}, allow_nan=False)
+    save_whole(path, tensors, {TOLD: told, DIGEST: _digest(tensors, told)})
+
+
+def save_whole(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write tensors as safetensors, whole, readable by their owner alone.
+
+    Raises:
+        OSError: no room, or no right to write; what was there is there still.
+    """
     part = path.with_name(path.name + ".part")
     try:
         private_file(part).close()
-        _save(tensors, part, {TOLD: told})
+        _save(tensors, part, metadata)
         with part.open("rb+") as file:
             os.fsync(file.fileno())
         part.replace(path)
@@ -66,6 +78,16 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         part.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def _digest(tensors: Mapping[str, Tensor], told: str) -> str:
+    """Of every name, shape and bit, as safetensors itself notices no bit that is another."""
+    found = hashlib.sha256(told.encode())
+    for name in sorted(tensors):
+        value = tensors[name]
+        found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        found.update(value.reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
 
 
 def _save(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
@@ -85,9 +107,11 @@ def read_checkpoint(path: Path) -> Checkpoint:
     wanted = f"{shown(path)}: expected a checkpoint that recognition train wrote"
     try:
         with safe_open(path, "pt") as file:
-            told = json.loads((file.metadata() or {}).get(TOLD, "null"))
+            metadata = file.metadata() or {}
+            text = metadata.get(TOLD, "null")
+            told = json.loads(text)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, ValueError) as error:
+    except (OSError, SafetensorError, ValueError, RecursionError) as error:
         raise InputError(f"{wanted}, got {_reason(error)}") from None
     if not isinstance(told, dict):
         raise InputError(f"{wanted}, got weights without the state of a run")
@@ -96,6 +120,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
             f"{wanted} in format {FORMAT}, got format {str(told.get('format'))[:20]}; resume it "
             "with the version that wrote it"
         )
+    if metadata.get(DIGEST) != _digest(tensors, text):
+        raise InputError(f"{wanted}, got a damaged file (its bits are not those that were written)")
     return Checkpoint(tensors, told)
 
 
@@ -136,8 +162,8 @@ def unpack(optimiser: Optimizer, checkpoint: Checkpoint) -> None:
         optimiser.load_state_dict({"state": state, "param_groups": checkpoint.told["groups"]})
     except (ValueError, KeyError) as error:
         raise InputError(
-            f"the checkpoint's optimiser is of other parameters ({error}); it is of other code, or "
-            "of another network"
+            f"the checkpoint's optimiser is of other parameters ({error}); it is of other code, of "
+            "another network, or of another optimiser than is asked for"
         ) from None
     for group in optimiser.param_groups:
         for p in group["params"]:

@@ -23,7 +23,7 @@ LIMITS = MappingProxyType(
     {
         "data.validation_share": Between(0, 1, open_low=True, open_high=True),
         "data.people": Between(0, MANY),
-        "data.workers": Between(0, 256),
+        "data.workers": Between(1, 256),
         "model.sample_rate": Between(0, 1, open_low=True),
         "optimiser.lr": Between(0, 10, open_low=True),
         "optimiser.head_lr": Between(0, 10),

@@ -188,6 +188,11 @@ class Engine:
         norm = nn.utils.clip_grad_norm_(self.state.backbone.parameters(), most)
         if not bool(norm.isfinite()):
             raise _NotFiniteError("the backbone's gradient is not finite")
+        found = [p.grad for p in self.state.head.parameters() if p.grad is not None]
+        values = (each._values() if each.is_sparse else each for each in found)
+        wrong = not all(bool(each.isfinite().all()) for each in values)
+        if self.ranks.any(wrong, self.fabric.device):
+            raise _NotFiniteError("the head's gradient is not finite")
         return float(norm)
 
     @torch.no_grad()
@@ -208,12 +213,27 @@ class Engine:
         state.skipped.append({"step": state.step + 1, "why": why, "pictures": names})
         state.in_a_row += 1
         if state.in_a_row >= run.patience:
-            raise InputError(
-                f"training with {state.head.margin!r} has run away: {why} at step "
-                f"{state.step + 1}, {state.in_a_row} in a row; try a smaller learning rate "
-                f"than {self.config.optimiser.lr:g}, or a smaller scale than "
-                f"{float(state.head.geometry.scale):g}; the last checkpoint is sound"
-            )
+            raise self._run_away(f"{why} at step {state.step + 1}, {state.in_a_row} in a row")
+        self.require_finite()
+
+    def require_finite(self) -> None:
+        """Stop where no step can mend the weights, and nobody should keep them.
+
+        Raises:
+            InputError: a weight is not finite.
+        """
+        state = self.state
+        for name, module in (("backbone", state.backbone), ("head", state.head)):
+            if not all(bool(p.isfinite().all()) for p in module.parameters()):
+                raise self._run_away(f"weights of the {name} are not finite by step {state.step}")
+
+    def _run_away(self, why: str) -> InputError:
+        state = self.state
+        return InputError(
+            f"training with {state.head.margin!r} has run away: {why}; try a smaller learning rate "
+            f"than {self.config.optimiser.lr:g}, or a smaller scale than "
+            f"{float(state.head.geometry.scale):g}; the last checkpoint is sound"
+        )
 
     def _rates(self) -> tuple[float, float]:
         both = self.state.optimisers.backbone, self.state.optimisers.head

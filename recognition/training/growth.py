@@ -180,7 +180,11 @@ def started(folder: Path, config: TrainConfig, device: str | None = None) -> Sta
     Raises:
         InputError: no such run, or one with another backbone, head or optimiser.
     """
-    state = from_checkpoint(read_checkpoint(folder / LAST), config, device)
+    checkpoint = read_checkpoint(folder / LAST)
+    if config.optimiser.ema and not checkpoint.part("average"):  # an average of one
+        own = {f"average.{name}": value for name, value in checkpoint.part("backbone").items()}
+        checkpoint = checkpoint._replace(tensors={**checkpoint.tensors, **own})
+    state = from_checkpoint(checkpoint, config, device)
     fresh_ones = make_optimisers(state.backbone, state.head, config.optimiser)
     for new, old in zip(fresh_ones, state.optimisers, strict=True):
         new.state.update(old.state)
@@ -188,4 +192,5 @@ def started(folder: Path, config: TrainConfig, device: str | None = None) -> Sta
     state.step, state.in_a_row = 0, 0
     state.best.clear()
     state.skipped.clear()
+    state.broken.clear()
     return state

@@ -10,6 +10,8 @@ from typing import Any
 
 from lightning_fabric.loggers.logger import Logger
 
+from recognition.whole_files import written_whole
+
 CSV = "log.csv"
 
 
@@ -26,12 +28,13 @@ class CsvLog(Logger):
     def __init__(self, path: Path, columns: Sequence[str], after: int) -> None:
         super().__init__()
         self.path, self.columns = path, list(columns)
-        kept = _until(path, after, self.columns) if path.exists() else []
+        kept = lines_until(path, after, self.columns)
         text = io.StringIO()
         writer = csv.DictWriter(text, self.columns)
         writer.writeheader()
         writer.writerows(kept)
-        path.write_text(text.getvalue(), encoding="utf-8", newline="")
+        with written_whole(path) as file:
+            file.write(text.getvalue().encode())
 
     @property
     def name(self) -> str:
@@ -54,19 +57,35 @@ class CsvLog(Logger):
             )
 
 
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _short(value: float) -> str:
     return f"{value:.6g}"
 
 
-def _until(path: Path, after: int, columns: Sequence[str]) -> list[dict[str, str]]:
-    """The whole lines of a log up to a step; a last one that was cut off is not among them."""
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+def lines_until(path: Path, after: int, columns: Sequence[str]) -> list[dict[str, str]]:
+    """The whole lines of a log up to a step; a last one that was cut off is not among them.
+
+    A log is for reading, and none, or one that is damaged, keeps nobody from training.
+    """
+    if not path.exists():
+        return []
+    try:
+        rows = list(csv.DictReader(io.StringIO(path.read_text("utf-8", errors="replace"))))
+    except csv.Error:
+        return []
     return [
         {key: row[key] for key in columns}
         for row in rows
         if all(row.get(key) is not None for key in columns)
-        and row["step"].isdigit()
+        and row["step"].isdecimal()
+        and all(_is_number(row[key]) for key in columns)
         and int(row["step"]) <= after
     ]
 

@@ -16,7 +16,7 @@ from margin_losses import MarginHead
 
 FEW = 20  # steps behind a mean
 ALIKE = 0.95  # mean cosine of different people's embeddings, of which no network begins
-AT_LEAST = 100  # steps before the loss must have moved
+AT_LEAST = 100  # steps after a warm-up before the loss must have moved
 LARGE = 6  # times FixedAdaCos's scale: 64 is 4.9 times it for CASIA-WebFace's 10,575 people
 
 
@@ -101,11 +101,16 @@ class Monitor:
         self.first = math.nan
         self.lowest = math.inf
         self.steps = 0
+        self.rose = 0  # the last step whose learning rate was higher than the one before
+        self.lr = math.inf
         self.said: set[str] = set()
 
     def see(self, seen: Seen) -> list[str]:
         """What this step shows that was not said before."""
         self.steps += 1
+        if seen.lr > self.lr:
+            self.rose = self.steps
+        self.lr = seen.lr
         for values, value in zip(
             (self.losses, self.cosines, self.gradients), seen[:3], strict=True
         ):
@@ -141,7 +146,10 @@ class Monitor:
                 f"the loss rises: {mean:.3g} over the last {FEW} steps, after {self.lowest:.3g}; "
                 f"try a smaller learning rate than {lr:g}, or clip gradients"
             )
-        if self.steps >= AT_LEAST and self.lowest > 0.99 * self.first and "rising" not in signs:
+        # means of few batches go up and down by a percent
+        stays = mean > 0.99 * self.first and self.lowest > 0.97 * self.first
+        stays = stays and self.steps - self.rose >= AT_LEAST
+        if stays and mean > 0.5 * self.blind and "rising" not in signs:
             signs["stuck"] = (
                 f"the loss has not fallen in {self.steps} steps: {mean:.3g}, and {self.first:.3g} "
                 f"at first; is the learning rate of {lr:g} too small or too large, is the head in "

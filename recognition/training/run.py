@@ -4,7 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from filelock import FileLock, Timeout
 from lightning_fabric import Fabric
+from lightning_fabric.loggers.logger import Logger
 
 from recognition.datasets._files import shown
 from recognition.datasets.picture_source import PictureSource
@@ -22,27 +23,37 @@ from recognition.errors import InputError
 from recognition.evaluation import Estimate
 from recognition.progress import Advance, Watch, unwatched
 from recognition.report.run_folder import check_free
-from recognition.training.checkpoint import BEST, LAST, read_checkpoint, write_checkpoint
+from recognition.training.checkpoint import (
+    BEST,
+    LAST,
+    Checkpoint,
+    read_checkpoint,
+    write_checkpoint,
+)
 from recognition.training.config import TrainConfig, higher_is_better
-from recognition.training.config_files import sections_of, write_config
+from recognition.training.config_files import changed, config_of, sections_of, write_config
 from recognition.training.dividing import divide, united
 from recognition.training.engine import Engine, Report, make_fabric, ranks_of
 from recognition.training.growth import adopt, embedded_means, started
-from recognition.training.logs import make_loggers
+from recognition.training.logs import CSV, lines_until, make_loggers
 from recognition.training.monitor import Monitor, Seen, check_before
-from recognition.training.ranks import ALONE, Ranks, is_first, speaking
+from recognition.training.ranks import Ranks, is_first, speaking
 from recognition.training.results import machine, printable, versions
 from recognition.training.resuming import check_resumed
 from recognition.training.run_files import CONFIG, Run, read_config_of, save_weights_of
 from recognition.training.sets import Sets, digest_of, read_sets
-from recognition.training.state import State, fresh, from_checkpoint, to_checkpoint
+from recognition.training.state import State, choose_kernel, fresh, from_checkpoint, to_checkpoint
 from recognition.training.supply import Supply
 from recognition.training.validation import REPLICATES, embed_source, joined, judge
 from recognition.whole_files import written_whole
 
 FINAL_REPLICATES = 1000
 RESULTS, LOG = "results.json", "run.log"
+LOCK = ".lock"
+SEEN = ("loss", "cosine", "gradient", "lr")  # of a line of log.csv
 COLUMNS = ["step", *Report._fields[1:-1], "images_per_second", "validation"]
+# what there may be before there is a configuration, with which a run begins
+BEGUN = frozenset({LOCK, LOG, CSV, LAST, *(f"{name}.part" for name in (CSV, LAST, CONFIG))})
 log = logging.getLogger(__name__)
 
 
@@ -76,34 +87,59 @@ def run_training(
         OSError: no room; the last checkpoint is there still.
     """
     began = time.perf_counter()
-    first = is_first()
-    watch = watch if first else unwatched
-    if not resume and first:
-        check_free(folder)
-    sets = read_sets(config, watch)
-    fabric = make_fabric(config.run)
-    with torch.random.fork_rng(devices=[]), speaking(ranks_of(fabric)) as ranks:
+    watch = watch if is_first() else unwatched
+    fabric = make_fabric(config.run)  # refuses a device that is not here
+    with (
+        torch.random.fork_rng(devices=[]),
+        speaking(ranks_of(fabric)) as ranks,
+        ExitStack() as held,
+    ):
         folder = Path(ranks.told(str(folder)))
+        if resume:
+            read_config_of(folder)
+        elif ranks.first:
+            _check_new(folder)
+        sets = read_sets(config, watch)
+        if resume:  # nobody else may go on meanwhile from what is read here
+            _hold(held, folder, ranks)
         state = _begun(config, folder, sets, resume, start, str(fabric.device))
         divide(state, ranks)
-        with _alone(folder, ranks), _logged(folder / LOG, ranks):
-            run = _Run(config, folder, state, sets, fabric, watch)
-            if not resume:
-                run.save(LAST)
-            if ranks.first:
-                write_config(config, folder / CONFIG)
-            supply = Supply(
-                sets.learn,
-                _codes(sets.learn, state.people),
-                batch_size=config.run.batch_size,
-                seed=config.run.seed,
-                workers=config.data.workers,
-                ranks=ranks,
-            )
-            for note in (*sets.learn.notes, *supply.notes):
-                log.info("%s", note)
-            run.train(supply)
-            return run.finish(supply, time.perf_counter() - began)
+        if not resume:
+            _hold(held, folder, ranks)
+        run = _Run(config, folder, state, sets, fabric, watch)
+        run.begin(resume=resume)
+        supply = Supply(
+            sets.learn,
+            _codes(sets.learn, state.people),
+            batch_size=config.run.batch_size,
+            seed=config.run.seed,
+            workers=config.data.workers,
+            ranks=ranks,
+        )
+        supply.broken.update(state.broken)
+        state.broken = supply.broken
+        for note in (*sets.learn.notes, *supply.notes):
+            log.info("%s", note)
+        run.train(supply)
+        return run.finish(supply, time.perf_counter() - began)
+
+
+def _check_new(folder: Path) -> None:
+    """Refuse a folder with anything in it but what a run leaves that was killed as it began.
+
+    Raises:
+        InputError: there is something else, or no right to write.
+    """
+    there = {each.name for each in folder.iterdir()} if folder.is_dir() else set()
+    if LOCK not in there or not there <= BEGUN or folder.is_symlink():
+        check_free(folder)
+
+
+def _hold(held: ExitStack, folder: Path, ranks: Ranks) -> None:
+    if ranks.first:
+        held.enter_context(_alone(folder))
+        held.enter_context(_logged(folder / LOG))
+    ranks.wait()
 
 
 def _begun(
@@ -124,6 +160,7 @@ def _begun(
         state = started(start, config, device)
         new = sets.learn.of(np.setdiff1d(sets.learn.labels, state.people))
         adopt(state, people, embedded_means(state, new, config) if len(new) else {})
+        choose_kernel(state.head, config)
     if sorted(state.people) != people:
         raise InputError(
             f"{shown(folder)} is of {len(state.people)} people, and there are {len(people)} now, or "
@@ -155,12 +192,27 @@ class _Run:
         self.sets, self.digest, self.watch = sets, digest_of(sets), watch
         self.engine = Engine(state, config, fabric)
         self.ranks = self.engine.ranks
-        self.loggers = make_loggers(folder, COLUMNS, state.step) if self.ranks.first else []
         self.monitor = Monitor(state.head.num_classes)
         self.warnings: list[str] = []
+        self.loggers: list[Logger] = []
+
+    def begin(self, *, resume: bool) -> None:
+        """Write what a run begins with, and look at what it was before."""
+        state, folder = self.state, self.folder
+        if self.ranks.first:
+            if not resume:
+                _check_new(folder)
+            self.loggers = make_loggers(folder, COLUMNS, state.step)
         both = state.optimisers.backbone, state.optimisers.head
         for text in check_before(state.head, (state.backbone, state.head), both):
             self._warn(text)
+        if not resume:
+            self.save(LAST)
+        if not self.ranks.first:
+            return
+        write_config(self.config, folder / CONFIG)
+        for line in lines_until(folder / CSV, state.step, COLUMNS):  # what was seen before
+            self.warnings += self.monitor.see(Seen(*(float(line[name]) for name in SEEN)))
 
     def train(self, supply: Supply) -> None:
         """All steps that are left."""
@@ -170,16 +222,16 @@ class _Run:
         log.info("from step %d to %d, %d people", state.step, run.steps, len(state.people))
         batches = supply.from_(state.step * each)
         started, first = time.perf_counter(), state.step
-        with self.watch("training", run.steps) as advance:
+        with self.watch("training", run.steps - first) as advance:  # and how long that takes
             while state.step < run.steps:
                 some = list(islice(batches, each))
                 report = self.engine.step(some)
                 speed = (state.step - first) * each * supply.size
-                self._tell(report, speed / (time.perf_counter() - started), advance)
+                self._tell(report, speed / (time.perf_counter() - started), advance, first)
                 if state.step % run.save_every == 0:
                     self.save(LAST)
 
-    def _tell(self, report: Report, speed: float, advance: Advance) -> None:
+    def _tell(self, report: Report, speed: float, advance: Advance, first: int) -> None:
         numbers = {**report._asdict(), "images_per_second": speed, "validation": np.nan}
         if self._validates(report.step):
             found = self._validate(REPLICATES)
@@ -188,7 +240,8 @@ class _Run:
         logged = {k: v for k, v in numbers.items() if k not in ("step", "skipped")}
         for logger in self.loggers:
             logger.log_metrics(logged, report.step)
-        advance(report.step, f"loss {report.loss:.3f}, {speed:.0f} pictures/s")
+        told = f"step {report.step}, loss {report.loss:.3f}, {speed:.0f} pictures/s"
+        advance(report.step - first, told)
         if report.skipped and self.ranks.first:
             log.warning("step %d skipped: %s", report.step, report.skipped)
         for text in self.monitor.see(Seen(report.loss, report.cosine, report.gradient, report.lr)):
@@ -204,8 +257,17 @@ class _Run:
         found = self._judged(state, replicates)
         value = found[metric].value if found else None
         log.info("step %d: %s %s", state.step, metric, value)
-        if not found and self.ranks.first:
-            log.warning("step %d: embeddings of the people apart are not finite yet", state.step)
+        if not found:
+            if self.ranks.first:
+                log.warning(
+                    "step %d: embeddings of the people apart are not finite, or 0, yet", state.step
+                )
+        elif value is None:
+            people = len(np.unique(self.sets.validation.labels))
+            self._warn(
+                f"{metric} cannot be told by {len(self.sets.validation)} pictures of {people} "
+                "people, so nothing is kept as the best; name another --metric, or more people"
+            )
         better, old = higher_is_better(metric), state.best.get("value")
         if value is not None and (old is None or (value > old if better else value < old)):
             state.best = {"step": state.step, "metric": metric, "value": value}
@@ -217,7 +279,7 @@ class _Run:
         apart = self.sets.validation
         part = self.ranks.part(len(apart))
         with self.watch("validating", part.stop - part.start) as advance:
-            embedded = embed_source(
+            own = embed_source(
                 state.judged,
                 apart,
                 standardisation=self.engine.standardisation,
@@ -225,17 +287,23 @@ class _Run:
                 places=range(part.start, part.stop),
                 advance=advance,
             )
-        every = self.ranks.every(embedded)
-        return self.ranks.told(
-            judge(joined(every), replicates=replicates) if self.ranks.first else {}
-        )
+            embedded = joined(self.ranks.every(own))
+            if embedded.broken:
+                self._warn(
+                    f"{len(embedded.broken)} of {len(apart)} pictures to validate on cannot be "
+                    f"decoded, and are left out: {printable(embedded.broken[0])}"
+                )
+            found = judge(embedded, replicates=replicates) if self.ranks.first else {}
+        return self.ranks.told(found)
 
     def save(self, name: str) -> None:
         """Write a checkpoint.
 
         Raises:
+            InputError: weights that nobody should keep.
             OSError: no room; the file that was there is there still.
         """
+        self.engine.require_finite()
         made = united(to_checkpoint(self.state, self.config), self.state, self.ranks)
         told = {**made.told, "data": self.digest}
         if self.ranks.first:
@@ -243,9 +311,10 @@ class _Run:
         self.ranks.wait()
 
     def _warn(self, text: str) -> None:
-        self.warnings.append(text)
-        if self.ranks.first:
-            log.warning("%s", text)
+        if text not in self.warnings:
+            self.warnings.append(text)
+            if self.ranks.first:
+                log.warning("%s", text)
 
     def finish(self, supply: Supply, seconds: float) -> dict[str, Any]:
         """Validate the last network, keep the best one's weights, and write what was found."""
@@ -298,6 +367,7 @@ def _resumed(folder: Path, config: TrainConfig, digest: str, device: str) -> Sta
     """The run at its last checkpoint."""
     check_resumed(config, read_config_of(folder))
     checkpoint = read_checkpoint(folder / LAST)
+    check_resumed(config, _asked_of(checkpoint, config))
     if checkpoint.told.get("data") != digest:
         raise InputError(
             f"the pictures are not those that {shown(folder)} learns from; bring them back, or "
@@ -310,17 +380,49 @@ def _resumed(folder: Path, config: TrainConfig, digest: str, device: str) -> Sta
             torch.get_num_threads(),
             threads,
         )
-    return from_checkpoint(checkpoint, config, device)
+    state = from_checkpoint(checkpoint, config, device)
+    if state.step > config.run.steps:
+        raise InputError(
+            f"{shown(folder)} has taken {state.step:,} steps, got --steps {config.run.steps:,}; "
+            "ask for as many or more"
+        )
+    _recall_best(folder, state)
+    return state
+
+
+def _asked_of(checkpoint: Checkpoint, config: TrainConfig) -> TrainConfig:
+    """What the run was asked to do when it was saved, whatever `config.toml` was made since.
+
+    Where its pictures lie may have changed: that they are the same is seen by their names.
+    """
+    told = checkpoint.told.get("config")
+    if not isinstance(told, dict):
+        raise InputError(
+            "the checkpoint is not as recognition train writes it; it is of other code"
+        )
+    here = {"data.pictures": config.data.pictures, "data.validation": config.data.validation}
+    return changed(config_of(told), here)
+
+
+def _recall_best(folder: Path, state: State) -> None:
+    """Which network is the best by what is kept of it, perhaps since the last checkpoint."""
+    if (folder / BEST).exists():
+        try:
+            state.best = dict(read_checkpoint(folder / BEST).told["best"])
+        except (InputError, KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{error}; remove it to go on, and the best is sought from here on"
+            ) from None
+    elif state.best:
+        log.warning("%s is gone, and the best is sought from here on", shown(folder / BEST))
+        state.best.clear()
 
 
 @contextmanager
-def _alone(folder: Path, ranks: Ranks = ALONE) -> Iterator[None]:
+def _alone(folder: Path) -> Iterator[None]:
     """The folder, made where there is none, for one run at a time."""
-    if not ranks.first:
-        yield
-        return
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    lock = FileLock(folder / ".lock")
+    lock = FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -334,10 +436,7 @@ def _alone(folder: Path, ranks: Ranks = ALONE) -> Iterator[None]:
 
 
 @contextmanager
-def _logged(file: Path, ranks: Ranks) -> Iterator[None]:
-    if not ranks.first:
-        yield
-        return
+def _logged(file: Path) -> Iterator[None]:
     handler = logging.FileHandler(file, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     above = logging.getLogger("recognition")

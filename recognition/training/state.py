@@ -37,6 +37,7 @@ class State:
         best: the best validation yet: `step` and `value`; empty before the first.
         skipped: steps whose loss was not finite: the step, why, and the pictures of its batch.
         in_a_row: how many of them were the last ones.
+        broken: pictures that could not be decoded so far, by id, each with the reason.
     """
 
     backbone: nn.Module
@@ -48,6 +49,7 @@ class State:
     best: dict[str, Any] = field(default_factory=dict)
     skipped: list[dict[str, Any]] = field(default_factory=list)
     in_a_row: int = 0
+    broken: dict[str, str] = field(default_factory=dict)
 
     @property
     def judged(self) -> nn.Module:
@@ -68,12 +70,18 @@ def fresh(config: TrainConfig, people: Sequence[str], device: str | None = None)
         torch.manual_seed(run.seed)
         backbone = create_backbone(model.backbone)
         head = make_head(config, len(people))
-    head.kernel = Auto().choose(torch.empty(run.batch_size, head.embedding_dim), head.weight)
+    choose_kernel(head, config)
     for module in (backbone, head):
         module.to(device or run.device)
     average = deepcopy(backbone).requires_grad_(False) if config.optimiser.ema else None
     optimisers = make_optimisers(backbone, head, config.optimiser)
     return State(backbone, head, optimisers, list(people), average)
+
+
+def choose_kernel(head: MarginHead, config: TrainConfig) -> None:
+    """Sum over the classes as suits their number; what is chosen goes into the checkpoint."""
+    batch = torch.empty(1, head.embedding_dim).expand(config.run.batch_size, -1)  # takes no memory
+    head.kernel = Auto().choose(batch, head.weight)
 
 
 def make_head(config: TrainConfig, classes: int) -> MarginHead:
@@ -107,6 +115,7 @@ def to_checkpoint(state: State, config: TrainConfig) -> Checkpoint:
         "best": state.best,
         "skipped": state.skipped,
         "in_a_row": state.in_a_row,
+        "broken": state.broken,
         "kernel": _kernel_told(state.head.kernel),
         "threads": torch.get_num_threads(),
         "optimisers": {name: each.told for name, each in packed.items()},
@@ -135,9 +144,10 @@ def from_checkpoint(
         state.head.kernel = _kernel(told["kernel"])
         state.step, state.best = int(told["step"]), dict(told["best"])
         state.skipped, state.in_a_row = list(told["skipped"]), int(told["in_a_row"])
+        state.broken = dict(told["broken"])
     except InputError:
         raise
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise InputError(
             f"the checkpoint is not as recognition train writes it ({type(error).__name__}: "
             f"{json.dumps(str(error))[:80]}); it is of other code"

@@ -27,12 +27,12 @@ class Embedded(NamedTuple):
     Attributes:
         embeddings: (N, D), not normalised.
         labels: (N,) the person on each.
-        broken: how many pictures could not be decoded.
+        broken: why, of each picture that could not be decoded.
     """
 
     embeddings: npt.NDArray[np.float32]
     labels: npt.NDArray[np.str_]
-    broken: int
+    broken: tuple[str, ...]
 
 
 def check_validation(source: PictureSource) -> None:
@@ -65,20 +65,20 @@ def embed_source(
         InputError: none of them could be decoded.
     """
     wanted = range(len(source)) if places is None else places
-    found, labels, broken = [], [], 0
+    found, labels, broken = [], [], list[str]()
 
-    def load(place: int) -> npt.NDArray[np.uint8] | None:
+    def load(place: int) -> npt.NDArray[np.uint8] | str:
         try:
             return source.load(place)
-        except InputError:
-            return None
+        except InputError as error:
+            return str(error)
 
     with ThreadPoolExecutor(max(1, workers)) as pool:
         for start in range(0, len(wanted), TOGETHER):
             some = wanted[start : start + TOGETHER]
             loaded = dict(zip(some, pool.map(load, some), strict=True))
-            whole = {place: image for place, image in loaded.items() if image is not None}
-            broken += len(loaded) - len(whole)
+            whole = {at: image for at, image in loaded.items() if not isinstance(image, str)}
+            broken += [image for image in loaded.values() if isinstance(image, str)]
             if whole:
                 images = np.stack(list(whole.values()))
                 found.append(embed(backbone, images, standardisation=standardisation))
@@ -86,26 +86,32 @@ def embed_source(
             if advance is not None:
                 advance(start + len(some))
     if not found:
-        raise InputError(f"none of the {len(wanted)} pictures of {source.source} can be decoded")
-    return Embedded(np.concatenate(found), np.concatenate(labels), broken)
+        if wanted:
+            raise InputError(
+                f"none of the {len(wanted)} pictures of {source.source} can be decoded"
+            )
+        return Embedded(np.empty((0, 0), np.float32), source.labels[:0], ())
+    return Embedded(np.concatenate(found), np.concatenate(labels), tuple(broken))
 
 
 def joined(parts: Sequence[Embedded]) -> Embedded:
     """What several processes embedded, in order."""
+    some = [part for part in parts if len(part.labels)]
     return Embedded(
-        np.concatenate([part.embeddings for part in parts]),
-        np.concatenate([part.labels for part in parts]),
-        sum(part.broken for part in parts),
+        np.concatenate([part.embeddings for part in some]),
+        np.concatenate([part.labels for part in some]),
+        tuple(reason for part in parts for reason in part.broken),
     )
 
 
 def judge(embedded: Embedded, *, replicates: int = REPLICATES) -> Mapping[str, Estimate]:
-    """The numbers of `evaluate_strangers`; none where embeddings are not finite.
+    """The numbers of `evaluate_strangers`; none where embeddings are not finite, or have no direction.
 
     A deep network that has hardly begun can be so: in evaluation its running statistics are still
     those of no pictures.
     """
-    if not np.isfinite(embedded.embeddings).all():
+    lengths = np.linalg.norm(embedded.embeddings, axis=1)
+    if not (np.isfinite(lengths) & (lengths > 0)).all():
         return {}
     with torch.random.fork_rng(devices=[]):
         return evaluate_strangers(

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from safetensors.torch import save_file
 from torch import nn
 
 from recognition.backbones.registry import find_backbone
+from recognition.training.checkpoint import save_whole
 from recognition.training.compare import Run
 from recognition.training.loop import Trained
 from recognition.training.recipe import Recipe
@@ -52,7 +52,7 @@ def save_network(
     preparation = f"RGB, resized to {side} x {side}, (value - {mean:g}) / {std:g}"
     input_ = json.dumps(asdict(kind.preprocessing))  # what faces read
     described = {"input": preparation, "preprocessing": input_}
-    start = re.sub(r"[^\w.=-]", "_", name)  # a head's options are no path
+    start = re.sub(r"[^\w.=-]", "_", name)[:150]  # a head's options are no path, and can be long
     _save(backbone, folder / f"{start}-{seed}.backbone.safetensors", {**shared, **described})
     told = {**shared, "people": json.dumps(list(people))}
     _save(head, folder / f"{start}-{seed}.classes.safetensors", told)
@@ -60,4 +60,4 @@ def save_network(
 
 def _save(module: nn.Module, path: Path, metadata: dict[str, str]) -> None:
     tensors = {name: value.contiguous() for name, value in module.state_dict().items()}
-    save_file(tensors, path, metadata)
+    save_whole(path, tensors, metadata)

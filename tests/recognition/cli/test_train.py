@@ -1,6 +1,7 @@
 """`recognition train`: what is typed becomes what is asked of the library."""
 
 import json
+import logging
 import re
 import sys
 from pathlib import Path
@@ -27,6 +28,7 @@ class Asked:
         self.calls: list[tuple[TrainConfig, Path, bool]] = []
         self.start: Path | None = None
         self.error: BaseException | None = None
+        self.low = 0.03
         self.best: dict[str, Any] = {"step": 1200, "metric": "eer", "value": 0.0423}
 
     def __call__(
@@ -43,7 +45,8 @@ class Asked:
         self.calls.append((config, folder, resume))
         if self.error is not None:
             raise self.error
-        estimate = {"value": 0.0423, "low": 0.03, "high": 0.05}
+        logging.getLogger("recognition.training.run").warning("the loss rises")
+        estimate = {"value": 0.0423, "low": self.low, "high": 0.05}
         return {
             "best": self.best, "estimates": {"eer": estimate}, "validation": {"people": 30},
             "steps": 2000, "skipped": [{}], "broken": [], "warnings": ["x"] * 3,
@@ -280,6 +283,9 @@ def test_how_it_went_is_told_in_sentences(asked: Asked) -> None:
     assert "1 steps changed nothing" in told
     assert "3 warnings" in told
     assert "decoded" not in told
+    assert "the loss rises" in run().stderr, "when it is said, not at the end"
+    asked.low = 0.0
+    assert "(95 %: 0.0000 to 0.0500)" in run().stdout
     asked.best = {}
     assert "Best" not in run().stdout
     assert "Written to " in run().stdout

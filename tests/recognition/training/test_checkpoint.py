@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from fuzz import damaged, refused
 from safetensors.torch import save, save_file
 from torch import nn
 
@@ -173,3 +174,25 @@ def test_the_file_is_plain_safetensors(tmp_path: Path) -> None:
     found = read_checkpoint(tmp_path / "c")
     assert found.part("b")["c"].tolist() == [0, 1, 2]
     assert found.part("a") == {}
+
+
+def test_a_damaged_checkpoint_is_refused_or_as_it_was(tmp_path: Path) -> None:
+    """safetensors alone would read other numbers where a bit of them is flipped."""
+    path = tmp_path / "c.safetensors"
+    tensors = {"a": torch.arange(40.0), "b": torch.tensor(3), "c": torch.zeros(0, 2)}
+    write_checkpoint(path, Checkpoint(tensors, {"step": 7, "people": ["a", "b"]}))
+    good = path.read_bytes()
+
+    def sound(found: Checkpoint) -> bool:
+        return found.told == {"format": FORMAT, "step": 7, "people": ["a", "b"]} and all(
+            torch.equal(found.tensors[name], value) for name, value in tensors.items()
+        )
+
+    assert sound(read_checkpoint(path))
+    for name, raw in damaged(good):
+        path.write_bytes(raw)
+        assert refused(lambda: read_checkpoint(path), sound) or raw[8:] == good[8:], name
+    deep = "[" * 100_000
+    path.write_bytes(save({"a": torch.ones(3)}, {TOLD: deep}))
+    with pytest.raises(InputError, match="damaged"):
+        read_checkpoint(path)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from margin_losses.kernels import dense
 from recognition.backbones.registry import BACKBONES, Backbone
 from recognition.errors import InputError
 from recognition.training.augment import to_input
@@ -152,6 +153,50 @@ def test_a_step_that_is_not_finite_changes_nothing_and_is_named(number: float) -
         engine.step([a_batch(n)])
     with pytest.raises(InputError, match=r"run away.*3 in a row.*smaller learning rate"):
         engine.step([a_batch(5)])
+
+
+@pytest.mark.parametrize("changes", [{}, {"model__sample_rate": 0.5}], ids=["dense", "sparse"])
+def test_a_gradient_of_the_head_that_is_not_finite_changes_nothing(changes: dict[str, Any]) -> None:
+    engine = engine_of(config_of(**changes))
+    before = weights(engine.state)
+    hook = engine.state.head.weight.register_hook(lambda gradient: gradient * math.nan)
+    report = engine.step([a_batch(0)])
+    assert report.skipped == "the head's gradient is not finite"
+    assert same(before, weights(engine.state))
+    hook.remove()
+    assert not engine.step([a_batch(1)]).skipped
+
+
+def test_weights_that_no_step_can_mend_stop_training_at_once() -> None:
+    engine = engine_of(config_of())
+    engine.require_finite()
+    with torch.no_grad():
+        engine.state.head.weight[0, 0] = math.inf
+    with pytest.raises(InputError, match=r"weights of the head are not finite.*smaller learning"):
+        engine.step([a_batch(0)])
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("step", math.inf), ("step", None), ("best", 3), ("skipped", 1), ("kernel", {"size": -1}),
+        ("kernel", {"evil": 1}), ("kernel", [1]), ("optimisers", []), ("optimisers", {}),
+        ("optimisers", {"backbone": [], "head": []}), ("people", None), ("broken", "x"),
+        ("optimisers", {"backbone": {"numbers": [], "groups": []}, "head": {}}),
+    ],
+)  # fmt: skip
+def test_a_checkpoint_that_tells_nonsense_is_refused(key: str, value: Any) -> None:
+    config = config_of()
+    saved = to_checkpoint(fresh(config, PEOPLE), config)
+    assert from_checkpoint(saved, config).step == 0
+    with pytest.raises(InputError, match=r"of other code|of other parameters"):
+        from_checkpoint(saved._replace(told={**saved.told, key: value}), config)
+
+
+def test_any_batch_size_gives_a_kernel_without_taking_its_memory() -> None:
+    config = config_of(model__backbone="small", run__batch_size=10**9)  # 512 GB
+    assert fresh(config, [str(n) for n in range(1500)]).head.kernel != dense
+    assert fresh(config, PEOPLE).head.kernel == dense
 
 
 def test_one_bad_batch_of_several_skips_the_step() -> None:

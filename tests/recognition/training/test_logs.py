@@ -4,7 +4,9 @@ import csv
 import math
 from pathlib import Path
 
-from recognition.training.logs import CSV, CsvLog, make_loggers
+import pytest
+
+from recognition.training.logs import CSV, CsvLog, lines_until, make_loggers
 
 COLUMNS = ["step", "loss", "validation"]
 
@@ -27,6 +29,31 @@ def test_steps_that_are_taken_again_are_written_once(tmp_path: Path) -> None:
     assert list(rows[0]) == COLUMNS
     CsvLog(path, COLUMNS, 0)
     assert path.read_text().splitlines() == ["step,loss,validation"]
+
+
+def test_a_damaged_log_keeps_nobody_from_training(tmp_path: Path) -> None:
+    path = tmp_path / CSV
+    for raw in (b"", b"\xff\xfe\0", b"step,loss,validation\n1,x,2\n2,1,1\n\xb2,1,1\n", b'"' * 99):
+        path.write_bytes(raw)
+        assert [line["step"] for line in lines_until(path, 5, COLUMNS)] in ([], ["2"])
+        CsvLog(path, COLUMNS, 5)
+    assert lines_until(tmp_path / "none", 5, COLUMNS) == []
+
+
+def test_who_is_stopped_while_a_log_is_taken_up_has_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / CSV
+    CsvLog(path, COLUMNS, 0).log_metrics({"loss": 1, "validation": 2}, 1)
+    before = path.read_bytes()
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("recognition.whole_files.os.fsync", killed)
+    with pytest.raises(KeyboardInterrupt):
+        CsvLog(path, COLUMNS, 1)
+    assert path.read_bytes() == before
 
 
 def test_tensorboard_has_the_numbers_too_where_it_is_installed(tmp_path: Path) -> None:

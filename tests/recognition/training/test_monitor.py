@@ -42,6 +42,21 @@ def test_what_goes_wrong_is_said_once(seen: Any, word: str) -> None:
     assert "0.1" in next(text for text in found if word in text) or word == "no gradient"
 
 
+def test_a_network_that_has_learned_need_not_learn_more() -> None:
+    """As where a run begins with the network of another."""
+    assert told(Monitor(100), 500, FINE._replace(loss=0.5)) == []
+
+
+def test_a_loss_that_stays_is_told_though_batches_differ_but_not_while_a_warm_up_lasts() -> None:
+    def seen(step: int) -> Seen:
+        return FINE._replace(loss=4 + 0.06 * math.sin(step / 9), lr=0.1 * min(1, step / 400))
+
+    monitor = Monitor(100)
+    assert told(monitor, 400 + AT_LEAST - 1, seen) == []
+    (text,) = told(monitor, 60, lambda n: seen(n + 500))
+    assert "has not fallen" in text
+
+
 def test_a_few_steps_and_numbers_that_are_not_finite_are_no_evidence() -> None:
     monitor = Monitor(10)
     assert told(monitor, FEW - 1, FINE._replace(cosine=0.999)) == []
