@@ -29,6 +29,7 @@ check: $(VENV)/ready  ## style, types, and the directions of imports
 bench: $(VENV)/ready  ## time, memory and exactness beside the peers; about half an hour
 	$(BIN)/python tests/benchmarks/class_axis.py $(ARGS)
 	$(BIN)/python tests/benchmarks/sampling.py
+	$(BIN)/python tests/benchmarks/million.py
 	$(BIN)/python tests/benchmarks/all_pairs.py
 	$(BIN)/python tests/benchmarks/ijbc.py
 	$(BIN)/python tests/benchmarks/faces.py
