@@ -3,57 +3,42 @@
 import json
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from filelock import FileLock, Timeout
 from lightning_fabric import Fabric
 from lightning_fabric.loggers.logger import Logger
 
-from recognition.datasets._files import shown
-from recognition.datasets.picture_source import PictureSource
-from recognition.errors import InputError
 from recognition.evaluation import Estimate
 from recognition.progress import Advance, Watch, unwatched
-from recognition.report.run_folder import check_free
-from recognition.training.checkpoint import (
-    BEST,
-    LAST,
-    Checkpoint,
-    read_checkpoint,
-    write_checkpoint,
-)
+from recognition.training.beginning import begun, codes_of
+from recognition.training.checkpoint import BEST, LAST, read_checkpoint, write_checkpoint
 from recognition.training.config import TrainConfig, higher_is_better
-from recognition.training.config_files import changed, config_of, sections_of, write_config
+from recognition.training.config_files import sections_of, write_config
 from recognition.training.dividing import divide, united
 from recognition.training.engine import Engine, Report, make_fabric, ranks_of
-from recognition.training.growth import adopt, embedded_means, started
+from recognition.training.held_folder import check_new, hold
 from recognition.training.logs import CSV, lines_until, make_loggers
 from recognition.training.monitor import Monitor, Seen, check_before
-from recognition.training.ranks import Ranks, is_first, speaking
+from recognition.training.ranks import is_first, speaking
 from recognition.training.results import machine, printable, versions
-from recognition.training.resuming import check_resumed
 from recognition.training.run_files import CONFIG, Run, read_config_of, save_weights_of
 from recognition.training.sets import Sets, digest_of, read_sets
-from recognition.training.state import State, choose_kernel, fresh, from_checkpoint, to_checkpoint
+from recognition.training.state import State, from_checkpoint, to_checkpoint
 from recognition.training.supply import Supply
 from recognition.training.validation import REPLICATES, embed_source, joined, judge
 from recognition.whole_files import written_whole
 
 FINAL_REPLICATES = 1000
-RESULTS, LOG = "results.json", "run.log"
-LOCK = ".lock"
+RESULTS = "results.json"
 SEEN = ("loss", "cosine", "gradient", "lr")  # of a line of log.csv
 COLUMNS = ["step", *Report._fields[1:-1], "images_per_second", "validation"]
-# what there may be before there is a configuration, with which a run begins
-BEGUN = frozenset({LOCK, LOG, CSV, LAST, *(f"{name}.part" for name in (CSV, LAST, CONFIG))})
 log = logging.getLogger(__name__)
 
 
@@ -98,19 +83,19 @@ def run_training(
         if resume:
             read_config_of(folder)
         elif ranks.first:
-            _check_new(folder)
+            check_new(folder)
         sets = read_sets(config, watch)
         if resume:  # nobody else may go on meanwhile from what is read here
-            _hold(held, folder, ranks)
-        state = _begun(config, folder, sets, resume, start, str(fabric.device))
+            hold(held, folder, ranks)
+        state = begun(config, folder, sets, resume, start, str(fabric.device))
         divide(state, ranks)
         if not resume:
-            _hold(held, folder, ranks)
+            hold(held, folder, ranks)
         run = _Run(config, folder, state, sets, fabric, watch)
         run.begin(resume=resume)
         supply = Supply(
             sets.learn,
-            _codes(sets.learn, state.people),
+            codes_of(sets.learn, state.people),
             batch_size=config.run.batch_size,
             seed=config.run.seed,
             workers=config.data.workers,
@@ -122,58 +107,6 @@ def run_training(
             log.info("%s", note)
         run.train(supply)
         return run.finish(supply, time.perf_counter() - began)
-
-
-def _check_new(folder: Path) -> None:
-    """Refuse a folder with anything in it but what a run leaves that was killed as it began.
-
-    Raises:
-        InputError: there is something else, or no right to write.
-    """
-    there = {each.name for each in folder.iterdir()} if folder.is_dir() else set()
-    if LOCK not in there or not there <= BEGUN or folder.is_symlink():
-        check_free(folder)
-
-
-def _hold(held: ExitStack, folder: Path, ranks: Ranks) -> None:
-    if ranks.first:
-        held.enter_context(_alone(folder))
-        held.enter_context(_logged(folder / LOG))
-    ranks.wait()
-
-
-def _begun(
-    config: TrainConfig,
-    folder: Path,
-    sets: Sets,
-    resume: bool,
-    start: Path | None,
-    device: str,
-) -> State:
-    """The state that the first step is taken from, with all classes."""
-    people = np.unique(sets.learn.labels).tolist()
-    if resume:
-        state = _resumed(folder, config, digest_of(sets), device)
-    elif start is None:
-        state = fresh(config, people, device)
-    else:
-        state = started(start, config, device)
-        new = sets.learn.of(np.setdiff1d(sets.learn.labels, state.people))
-        adopt(state, people, embedded_means(state, new, config) if len(new) else {})
-        choose_kernel(state.head, config)
-    if sorted(state.people) != people:
-        raise InputError(
-            f"{shown(folder)} is of {len(state.people)} people, and there are {len(people)} now, or "
-            "others; bring the pictures back, or begin a run --from it"
-        )
-    return state
-
-
-def _codes(source: PictureSource, people: Sequence[str]) -> npt.NDArray[np.int64]:
-    """(N,) the class of each picture, classes being in the order of these people."""
-    names, codes = np.unique(source.labels, return_inverse=True)
-    order = {person: number for number, person in enumerate(people)}
-    return np.array([order[name] for name in names.tolist()], np.int64)[codes]
 
 
 class _Run:
@@ -201,7 +134,7 @@ class _Run:
         state, folder = self.state, self.folder
         if self.ranks.first:
             if not resume:
-                _check_new(folder)
+                check_new(folder)
             self.loggers = make_loggers(folder, COLUMNS, state.step)
         both = state.optimisers.backbone, state.optimisers.head
         for text in check_before(state.head, (state.backbone, state.head), both):
@@ -361,91 +294,3 @@ class _Run:
     def _whole(self) -> State:
         """The run with all classes, as the last checkpoint has it."""
         return from_checkpoint(read_checkpoint(self.folder / LAST), self.config)
-
-
-def _resumed(folder: Path, config: TrainConfig, digest: str, device: str) -> State:
-    """The run at its last checkpoint."""
-    check_resumed(config, read_config_of(folder))
-    checkpoint = read_checkpoint(folder / LAST)
-    check_resumed(config, _asked_of(checkpoint, config))
-    if checkpoint.told.get("data") != digest:
-        raise InputError(
-            f"the pictures are not those that {shown(folder)} learns from; bring them back, or "
-            "begin another run --from it"
-        )
-    threads = checkpoint.told.get("threads")
-    if threads != torch.get_num_threads():
-        log.warning(
-            "%s threads now, and %s before: sums may differ in their last digits",
-            torch.get_num_threads(),
-            threads,
-        )
-    state = from_checkpoint(checkpoint, config, device)
-    if state.step > config.run.steps:
-        raise InputError(
-            f"{shown(folder)} has taken {state.step:,} steps, got --steps {config.run.steps:,}; "
-            "ask for as many or more"
-        )
-    _recall_best(folder, state)
-    return state
-
-
-def _asked_of(checkpoint: Checkpoint, config: TrainConfig) -> TrainConfig:
-    """What the run was asked to do when it was saved, whatever `config.toml` was made since.
-
-    Where its pictures lie may have changed: that they are the same is seen by their names.
-    """
-    told = checkpoint.told.get("config")
-    if not isinstance(told, dict):
-        raise InputError(
-            "the checkpoint is not as recognition train writes it; it is of other code"
-        )
-    here = {"data.pictures": config.data.pictures, "data.validation": config.data.validation}
-    return changed(config_of(told), here)
-
-
-def _recall_best(folder: Path, state: State) -> None:
-    """Which network is the best by what is kept of it, perhaps since the last checkpoint."""
-    if (folder / BEST).exists():
-        try:
-            state.best = dict(read_checkpoint(folder / BEST).told["best"])
-        except (InputError, KeyError, TypeError, ValueError) as error:
-            raise InputError(
-                f"{error}; remove it to go on, and the best is sought from here on"
-            ) from None
-    elif state.best:
-        log.warning("%s is gone, and the best is sought from here on", shown(folder / BEST))
-        state.best.clear()
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """The folder, made where there is none, for one run at a time."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    lock = FileLock(folder / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise InputError(
-            f"another process trains in {shown(folder)}; wait for it, or name another folder"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@contextmanager
-def _logged(file: Path) -> Iterator[None]:
-    handler = logging.FileHandler(file, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    above = logging.getLogger("recognition")
-    level = above.level
-    above.addHandler(handler)
-    above.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        above.removeHandler(handler)
-        above.setLevel(level)
-        handler.close()

@@ -25,9 +25,11 @@ from recognition.errors import InputError
 from recognition.evaluation import Estimate
 from recognition.training import engine as engine_module
 from recognition.training import run as module
+from recognition.training.beginning import begun, codes_of
 from recognition.training.checkpoint import BEST, LAST, read_checkpoint
 from recognition.training.config import TrainConfig
 from recognition.training.config_files import changed
+from recognition.training.held_folder import alone
 from recognition.training.run import RESULTS, run_training
 from recognition.training.run_files import CONFIG, Run, read_config_of, read_run, write_run
 from recognition.training.sets import read_sets
@@ -220,7 +222,7 @@ def test_nothing_is_made_where_the_input_is_bad(faces: Path, tmp_path: Path) -> 
 def test_two_processes_do_not_train_in_one_folder(faces: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     run_training(config_of(faces, run__steps=1), folder)
-    with module._alone(folder), pytest.raises(InputError, match="another process trains in"):
+    with alone(folder), pytest.raises(InputError, match="another process trains in"):
         run_training(config_of(faces, run__steps=1), folder, resume=True)
 
 
@@ -269,7 +271,7 @@ def test_another_run_begins_with_the_people_who_are_known(faces: Path, tmp_path:
     other = replace(config, run=replace(config.run, seed=5, steps=1))
     new = read_sets(other).learn
     assert 0 < len(set(old.state.people) & set(new.labels)) < len(old.state.people)
-    state = module._begun(other, tmp_path / "new", read_sets(other), False, tmp_path / "old", "cpu")
+    state = begun(other, tmp_path / "new", read_sets(other), False, tmp_path / "old", "cpu")
     assert sorted(state.people) == np.unique(new.labels).tolist()
     assert (state.step, state.best) == (0, {})
     for person in set(old.state.people) & set(state.people):
@@ -277,7 +279,7 @@ def test_another_run_begins_with_the_people_who_are_known(faces: Path, tmp_path:
         assert torch.equal(old.state.head.weight[a], state.head.weight[b])
     results = run_training(other, tmp_path / "new", start=tmp_path / "old")
     assert results["steps"] == 1
-    codes = module._codes(new, state.people)
+    codes = codes_of(new, state.people)
     assert [state.people[code] for code in codes] == new.labels.tolist()
 
 
@@ -422,9 +424,7 @@ def test_weights_that_ran_away_are_never_kept(
 def test_a_run_with_an_average_may_begin_with_one_without(faces: Path, tmp_path: Path) -> None:
     run_training(config_of(faces, optimiser__ema=0.0), tmp_path / "old")
     config = config_of(faces, run__steps=1)
-    state = module._begun(
-        config, tmp_path / "new", read_sets(config), False, tmp_path / "old", "cpu"
-    )
+    state = begun(config, tmp_path / "new", read_sets(config), False, tmp_path / "old", "cpu")
     assert state.average is not None
     for one, two in zip(state.average.parameters(), state.backbone.parameters(), strict=True):
         assert torch.equal(one, two)
