@@ -15,8 +15,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -48,9 +46,6 @@ class Tiny(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         flat = x.to(self.first.weight.dtype).flatten(1)
         return self.last(self.first(flat).tanh())  # type: ignore[no-any-return]
-
-
-BACKBONES["tiny"] = Backbone(Tiny, SIDE, 6)
 
 
 def cases() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -149,4 +144,5 @@ def run(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    BACKBONES["tiny"] = Backbone(Tiny, SIDE, 6)
     {"steps": steps, "run": lambda folder: run(Path(folder))}[sys.argv[1]](sys.argv[2])

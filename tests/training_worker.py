@@ -14,7 +14,8 @@ import sys
 import time
 from pathlib import Path
 
-os.environ["OMP_NUM_THREADS"] = "1"  # a fork has no other threads than its own
+if __name__ == "__main__":
+    os.environ["OMP_NUM_THREADS"] = "1"  # a fork has no other threads than its own
 
 from recognition.training.checkpoint import LAST, read_checkpoint
 from recognition.training.config import TrainConfig
