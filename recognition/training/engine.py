@@ -68,7 +68,7 @@ class _NotFiniteError(Exception):
     """A number of this step is not finite."""
 
 
-def make_fabric(run: RunConfig, loggers: Sequence[Any] = ()) -> Fabric:
+def make_fabric(run: RunConfig) -> Fabric:
     """Fabric on the device of a run; under torchrun on one device for each process.
 
     Raises:
@@ -91,7 +91,6 @@ def make_fabric(run: RunConfig, loggers: Sequence[Any] = ()) -> Fabric:
         fabric = Fabric(
             accelerator=name,
             precision=PRECISION[run.precision],  # type: ignore[arg-type]
-            loggers=list(loggers),
             **options,
         )
     except (ValueError, RuntimeError) as error:
