@@ -177,13 +177,10 @@ NOTEBOOKS = sorted(ROOT.glob("notebooks/*.ipynb"))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebooks_run_and_end_with_an_assertion(path: Path) -> None:
+def test_notebooks_end_with_an_assertion(path: Path) -> None:
     cells = json.loads(path.read_text())["cells"]
     code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     assert "assert " in code[-1]
-    namespace: dict[str, object] = {}
-    for number, source in enumerate(code):
-        exec(compile(source, f"{path.name}[{number}]", "exec"), namespace)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
