@@ -1,5 +1,9 @@
 """What figures of error rates have in common: normal-deviate axes, and grey for too few errors."""
 
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
 from matplotlib.axes import Axes
 from scipy.stats import norm
 
@@ -8,6 +12,7 @@ GRID, DOUBT = "0.92", "0.93"
 TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.95, 0.99)
 FAR_TICKS = (1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99)
 FAR = 4e-4  # below it the ticks of small rates would run into each other
+SIDE = 0.03  # room beside the outermost scores
 BEYOND = 8.0  # in normal deviates: outside of every figure
 
 
@@ -49,3 +54,24 @@ def shade_below(panel: Axes, trusted: float, label: str | None = None) -> bool:
     panel.axvspan(left, min(trusted, right), color=DOUBT, zorder=0, label=label)
     panel.set_xlim(left, right)
     return True
+
+
+def densities(panel: Axes, histogram: Mapping[str, Any]) -> None:
+    """Fill the densities of both kinds of scores, as far as there are scores.
+
+    `histogram` has "bins", one more than the counts "mated" and "nonmated".
+    """
+    bins = np.asarray(histogram["bins"], np.float64)
+    seen = np.zeros(len(bins) - 1, bool)
+    for key, colour, label in (
+        ("nonmated", NONMATED, "two people"),
+        ("mated", MATED, "one person"),
+    ):
+        counts = np.asarray(histogram[key], np.float64)
+        density = counts / (max(counts.sum(), 1) * np.diff(bins))
+        panel.stairs(density, bins, fill=True, color=colour, alpha=0.35)
+        panel.stairs(density, bins, color=colour, linewidth=1.2, label=label)
+        seen |= counts > 0
+    shown = np.flatnonzero(seen)
+    left, right = bins[shown[0]], bins[shown[-1] + 1]
+    panel.set_xlim(left - (right - left) * SIDE, right + (right - left) * SIDE)

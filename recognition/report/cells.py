@@ -27,6 +27,7 @@ SHARES = (
 SIZES = ("queries", "searches", "pairs", "pictures", "people")
 
 NOT_RESOLVED = "not resolved"
+SYMBOLS = tuple("*†‡§¶")  # behind values, for what has to be known of them
 LONGEST_COUNT = 15
 
 

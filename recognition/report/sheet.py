@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from recognition.report.cells import (
     NOT_RESOLVED,
+    SYMBOLS,
     Entry,
     Results,
     counted,
@@ -14,7 +15,6 @@ from recognition.report.numbers import difference, places_for, span, with_sign, 
 from recognition.report.table import Table
 from recognition.report.text import legible, shortened
 
-SYMBOLS = "*†‡§¶"
 LONGEST_NAME, LONGEST_WORD, LONGEST_HEADING = 48, 18, 14
 MOST_GROUPS, MOST_LISTED = 30, 5
 LONGEST_CELL = 13  # of a list: six columns fit a terminal
