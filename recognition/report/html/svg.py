@@ -24,13 +24,13 @@ FONT = re.compile(r"(?:(?P<weight>bold|[1-9]00) )?(?P<size>[\d.]+)px")
 
 
 def svg_of(figure: Figure, key: str) -> Markup:
-    """The figure as one `<svg>` element of as many bytes as it needs; it has no name of its own.
+    """The figure, which is used up by it, as one `<svg>` element without a name of its own.
 
     Args:
         figure: drawn on no ground: what is white in it becomes the page's paper.
         key: unique on the page; names inside of the drawing begin with it.
     """
-    root = ET.fromstring(_saved(figure))
+    root = ET.fromstring(_saved(figure, key))
     for element in root.iter():
         for child in [child for child in element if NAMESPACE.sub("", child.tag) in UNUSED]:
             element.remove(child)
@@ -42,7 +42,7 @@ def svg_of(figure: Figure, key: str) -> Markup:
     return Markup(ET.tostring(root, encoding="unicode"))
 
 
-def _saved(figure: Figure) -> bytes:
+def _saved(figure: Figure, key: str) -> bytes:
     file = io.BytesIO()
     width, height = figure.get_size_inches()
     if READABLE < width <= SHRUNK:
@@ -50,7 +50,8 @@ def _saved(figure: Figure) -> bytes:
     figure.patch.set_visible(False)
     for panel in figure.axes:
         panel.patch.set_visible(False)
-    with mpl.rc_context({"svg.fonttype": "none"}), warnings.catch_warnings():
+    settings = {"svg.fonttype": "none", "svg.hashsalt": key}  # the same names at every run
+    with mpl.rc_context(settings), warnings.catch_warnings():
         # the reader's fonts draw these letters, not matplotlib's
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
