@@ -13,6 +13,8 @@ from recognition.cli.console import command_line, show_lines, show_tables
 from recognition.cli.judging import judge
 from recognition.evaluation.findings import Findings
 from recognition.report.curves import save_curves
+from recognition.report.html.evaluated import document
+from recognition.report.html.render import render
 from recognition.report.page import markdown
 from recognition.report.run_folder import check_free, run_folder
 from recognition.report.sheet import notes, tables
@@ -35,6 +37,7 @@ def run_evaluation(asked: Asked, folder: Path, *, as_json: bool) -> None:
         (partial / "results.json").write_text(text + "\n", encoding="utf-8")
         page = markdown(results, save_curves(results, partial))
         (partial / "table.md").write_text(page, encoding="utf-8")
+        (partial / "report.html").write_text(render(document(results)), encoding="utf-8")
     if as_json:
         typer.echo(text)
         return

@@ -28,12 +28,12 @@ def tables(results: Results) -> list[Table]:
     found = []
     for section in results["sections"]:
         if section["rows"]:
-            found.append(_section(section))
-        found += [_listing(each) for each in section.get("lists", ()) if each["rows"]]
+            found.append(section_table(section))
+        found += [listing_table(each) for each in section.get("lists", ()) if each["rows"]]
     if results["groups"] and results["groups"]["rows"]:
-        found.append(_groups(results["groups"]))
+        found.append(groups_table(results["groups"]))
     if results["comparison"]:
-        found.append(_comparison(results))
+        found.append(comparison_table(results))
     return found
 
 
@@ -52,7 +52,8 @@ def largest_groups(groups: Entry) -> list[Entry]:
     return [rows[place] for place in sorted(places[:MOST_GROUPS])]
 
 
-def _section(section: Entry) -> Table:
+def section_table(section: Entry) -> Table:
+    """Every row of a section: value, interval, what was counted."""
     marks, rows = _marks(section["rows"]), []
     for row in section["rows"]:
         value, interval = value_of(row, marks)
@@ -61,7 +62,7 @@ def _section(section: Entry) -> Table:
     return Table(section["title"], headings, rows, _told(section["rows"], section["notes"]))
 
 
-def _listing(listing: Entry) -> Table:
+def listing_table(listing: Entry) -> Table:
     """The first few of things to look at."""
     rows = [[(_entry(cell), "") for cell in row] for row in listing["rows"][:MOST_LISTED]]
     more = listing["total"] - len(rows)
@@ -75,7 +76,8 @@ def _entry(cell: str | float | None) -> str:
     return written(cell, "score", 3)
 
 
-def _groups(groups: Entry) -> Table:
+def groups_table(groups: Entry) -> Table:
+    """The rates of each group, the largest groups only."""
     shown = largest_groups(groups)
     rates = [rate for row in shown for rate in row["rates"]]
     marks, labels = _marks(rates), list(dict.fromkeys(rate["label"] for rate in rates))
@@ -97,7 +99,8 @@ def _in_lines(name: str) -> str:
     return " ".join(shortened(word, LONGEST_WORD) for word in words)
 
 
-def _comparison(results: Results) -> Table:
+def comparison_table(results: Results) -> Table:
+    """Two models on the same people, with the difference of each number."""
     one, other = _names(results)
     entries = results["comparison"]["rows"]
     marks, rows = _marks(entries), []

@@ -50,8 +50,11 @@ def _saved(figure: Figure, key: str) -> bytes:
     figure.patch.set_visible(False)
     for panel in figure.axes:
         panel.patch.set_visible(False)
-    settings = {"svg.fonttype": "none", "svg.hashsalt": key}  # the same names at every run
-    with mpl.rc_context(settings), warnings.catch_warnings():
+    # text stays text, and names inside are the same at every run
+    with (
+        mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": key}),
+        warnings.catch_warnings(),
+    ):
         # the reader's fonts draw these letters, not matplotlib's
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
