@@ -20,6 +20,8 @@ from recognition.datasets.sources import read_pictures
 from recognition.errors import InputError
 from recognition.protocols import split_people
 from recognition.report.figures import save_figures
+from recognition.report.html.compared import document
+from recognition.report.html.render import render
 from recognition.report.run_folder import check_free, run_folder
 from recognition.report.table import markdown, notes, tables, verdict
 from recognition.training.compare import Plan, Run, Task, compare
@@ -141,6 +143,7 @@ def run_comparison(source: Data, plan: Plan, folder: Path, *, as_json: bool) -> 
         text = json.dumps(results, indent=1, allow_nan=False)
         (partial / "results.json").write_text(text + "\n", encoding="utf-8")
         (partial / "table.md").write_text(markdown(results), encoding="utf-8")
+        (partial / "report.html").write_text(render(document(results)), encoding="utf-8")
         save_figures(results, partial)
     if as_json:
         typer.echo(text)

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from recognition.report.cells import Entry, Results
-from recognition.report.html.document import Document, Pair, Pairs, Part, Slider
+from recognition.report.html.document import Document, Pair, Pairs, Part
 from recognition.report.html.embedding_map import map_drawing
 from recognition.report.html.evaluated_drawings import drawings, row_of, section_of
-from recognition.report.html.threshold import Operating, threshold_slider, what_it_means
+from recognition.report.html.threshold import Operating, nearest, threshold_slider, what_it_means
 from recognition.report.numbers import written
 from recognition.report.sheet import (
     comparison_table,
@@ -44,13 +44,15 @@ MOST_FAILURES = 100
 
 def document(results: Results, thumbnails: Mapping[str, bytes] | None = None) -> Document:
     """The page of an evaluation; `thumbnails` are small JPEG pictures by the names of pictures."""
-    slider = _slider(results)
-    verdict = [*_at_the_threshold(results), *summary(results)]
+    operating = _operating(results)
+    means = []
+    if operating is not None:
+        means = what_it_means(operating, nearest(operating, _start(results)))[:2]
     return Document(
         title=f"{results['name']} on strangers",
         lead=headline(results),
-        verdict=verdict,
-        parts=list(_parts(results, slider)),
+        verdict=[*means, *summary(results)],
+        parts=list(_parts(results, operating)),
         limits=list(_limits(results)),
         command=results["command"],
         facts=list(_facts(results)),
@@ -76,23 +78,10 @@ def _start(results: Results) -> float:
     return 0.0
 
 
-def _slider(results: Results) -> Slider | None:
-    operating = _operating(results)
-    if operating is None:
-        return None
-    return threshold_slider("threshold", operating, _start(results))
-
-
-def _at_the_threshold(results: Results) -> list[str]:
-    operating, slider = _operating(results), _slider(results)
-    if operating is None or slider is None:
-        return []
-    return what_it_means(operating, slider.start)[:2]
-
-
-def _parts(results: Results, slider: Slider | None) -> Iterator[Part]:
+def _parts(results: Results, operating: Operating | None) -> Iterator[Part]:
     drawn = drawings(results)
-    if slider is not None:
+    if operating is not None:
+        slider = threshold_slider("threshold", operating, _start(results))
         question = "What does a threshold mean for people?"
         yield Part("people", question, ["Move it, and see what becomes of whom."], [slider])
     for section in results["sections"]:

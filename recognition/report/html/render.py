@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -15,6 +16,7 @@ from recognition.report.html.document import Block, Document, Pairs, Slider
 from recognition.report.table import Table
 from recognition.report.text import legible
 
+MARKED = re.compile(rf"\d( %)?([{''.join(SYMBOLS)}]| \[\d+\])")  # a number with a note
 MOST_BYTES = 3_000_000
 
 
@@ -85,7 +87,7 @@ def doubt(cell: tuple[str, str]) -> str:
     value = cell[0]
     if value.startswith(NOT_RESOLVED):
         return "unknown"
-    return "doubtful" if value.endswith((*SYMBOLS, "]")) else ""
+    return "doubtful" if MARKED.search(value) else ""
 
 
 def _words(text: str) -> str:

@@ -65,7 +65,7 @@ def threshold_slider(key: str, operating: Operating, start: float) -> Slider:
         )
         for at, threshold in enumerate(grid)
     ]
-    first = int(np.argmin(np.abs(np.asarray(grid) - start)))
+    first = nearest(operating, start)
     chosen = np.unique(np.linspace(0, len(stops) - 1, SHOWN).round().astype(int))
     names = [name for _, name, _ in _at(operating, 0)]
     table = Table(
@@ -83,6 +83,12 @@ def threshold_slider(key: str, operating: Operating, start: float) -> Slider:
     drawing = Drawing(key, "Where to put the threshold", svg, sentence, table)
     bottom, top = (SIZE[1] * POINTS - y for y in (panel.bbox.y0, panel.bbox.y1))
     return Slider(drawing, round(top, 2), round(bottom, 2), [RATES[n] for n in names], stops, first)
+
+
+def nearest(operating: Operating, threshold: float) -> int:
+    """The place in the grid of the threshold that is nearest."""
+    grid = np.asarray(operating.verification["threshold"], np.float64)
+    return int(np.argmin(np.abs(grid - threshold)))
 
 
 def _drawn(histogram: Curve) -> tuple[Figure, Axes]:

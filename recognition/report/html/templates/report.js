@@ -1,6 +1,6 @@
 "use strict";
 
-const data = JSON.parse(document.getElementById("data").textContent);
+const data = JSON.parse(document.getElementById("report-data").textContent);
 const SVG = "http://www.w3.org/2000/svg";
 
 // The threshold: its line, its rates and what it means.

@@ -1,0 +1,81 @@
+"""What heads differ in, drawn from a comparison's results: error, angles, the course of training."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from recognition.report.axes import GRID, MATED, NONMATED
+from recognition.report.table import ANGLES
+
+WIDTH = 5.4
+ROW, ROOM = 0.34, 1.1  # inches: a head, and what stands above and below all of them
+SMOOTHED = 20  # batches whose losses are averaged, at most
+ANGLE_COLOURS = {"w-ec": MATED, "w-inter": NONMATED, "intra": "#5b4ea2", "inter": "#8a6d1f"}
+
+
+def difference_figure(results: Mapping[str, Any]) -> Figure:
+    """Equal error rates less the baseline's, with intervals, a row a head; left of 0 is better."""
+    gaps = results["differences"]["heads"]
+    figure, panel = _rows(len(gaps))
+    for place, gap in enumerate(gaps.values()):
+        value, low, high = (100 * gap[key] for key in ("value", "low", "high"))
+        told = high < 0 or low > 0
+        panel.errorbar(
+            value, place, xerr=[[max(0.0, value - low)], [max(0.0, high - value)]], fmt="o",
+            color=MATED if high < 0 else NONMATED if low > 0 else "0.4", capsize=3,
+            markerfacecolor=None if told else "white",
+        )  # fmt: skip
+    panel.axvline(0, color="0.2", linewidth=1)
+    panel.set_yticks(range(len(gaps)), list(gaps))
+    panel.set_ylim(len(gaps) - 0.5, -0.5)
+    panel.set_xlabel(
+        f"equal error rate less that of {results['differences']['baseline']}, percentage points"
+    )
+    return figure
+
+
+def angle_figure(results: Mapping[str, Any]) -> Figure:
+    """The four angles of each head, in degrees."""
+    heads = results["heads"]
+    figure, panel = _rows(len(heads))
+    for column in ANGLES:
+        values = [head["estimates"][column.key]["value"] for head in heads]
+        panel.plot(
+            [np.nan if value is None else value for value in values], range(len(heads)), "o",
+            color=ANGLE_COLOURS[column.key], label=column.heading,
+        )  # fmt: skip
+    panel.set_yticks(range(len(heads)), [head["name"] for head in heads])
+    panel.set_ylim(len(heads) - 0.5, -0.5)
+    panel.set_xlim(left=0)
+    panel.set_xlabel("degrees")
+    figure.legend(loc="outside upper center", ncols=4, frameon=False)
+    return figure
+
+
+def loss_figure(results: Mapping[str, Any]) -> Figure:
+    """The loss of each head as it learned, in the first seed, averaged over some batches."""
+    figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
+    panel = figure.subplots()
+    for place, head in enumerate(results["heads"]):
+        losses = np.asarray(head["runs"][0]["losses"], np.float64)
+        width = max(1, min(SMOOTHED, len(losses) // 5))
+        smooth = np.convolve(losses, np.ones(width) / width, mode="valid")
+        steps = np.arange(len(smooth)) + width
+        panel.plot(steps, smooth, color=f"C{place % 10}", linewidth=1.4, label=head["name"])
+    panel.set_xlabel("step")
+    panel.set_ylabel("loss, margin included")
+    panel.set_yscale("log")
+    panel.grid(color=GRID, linewidth=0.6)
+    panel.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside upper center", ncols=3, frameon=False)
+    return figure
+
+
+def _rows(count: int) -> tuple[Figure, Any]:
+    figure = Figure(figsize=(WIDTH, ROOM + ROW * count), layout="constrained")
+    panel = figure.subplots()
+    panel.grid(axis="x", color=GRID, linewidth=0.6)
+    panel.spines[["top", "right"]].set_visible(False)
+    return figure, panel
