@@ -11,6 +11,7 @@ from scipy.stats import norm
 
 from recognition.report.axes import MATED, NONMATED, deviate_axes, shade_below
 
+PANEL = 3.4, 2.6  # inches
 LEAST_FMR, MOST_FMR = 5e-4, 0.6
 LEAST_FNMR, MOST_FNMR = 2e-3, 0.9
 
@@ -21,12 +22,12 @@ def save_figures(results: Mapping[str, Any], folder: Path) -> None:
     det_figure(results).savefig(folder / "det.png", dpi=120)
 
 
-def score_figure(results: Mapping[str, Any]) -> Figure:
+def score_figure(results: Mapping[str, Any], columns: int = 4) -> Figure:
     """How alike pictures of one person are, and pictures of two, a panel per head."""
     heads = results["heads"]
-    columns = min(4, len(heads))
+    columns = min(columns, len(heads))
     rows = -(-len(heads) // columns)
-    figure = Figure(figsize=(3.4 * columns, 2.6 * rows + 0.7), layout="constrained")
+    figure = Figure(figsize=(PANEL[0] * columns, PANEL[1] * rows + 0.7), layout="constrained")
     panels = figure.subplots(rows, columns, sharex=True, squeeze=False).ravel()
     for panel, head in zip(panels, heads, strict=False):
         _distributions(panel, head, np.asarray(results["bins"]))

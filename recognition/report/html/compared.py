@@ -13,13 +13,14 @@ from recognition.report.html.embedding_map import map_drawing
 from recognition.report.html.evaluated import LIMITS, pairs_of
 from recognition.report.html.svg import svg_of
 from recognition.report.html.threshold import Operating, nearest, threshold_slider, what_it_means
-from recognition.report.table import Results, Table, notes, tables, verdict
+from recognition.report.table import Results, Table, notes, tables
 from recognition.report.text import several
 
 Head = Mapping[str, Any]
 
 RATES = (1e-3, 1e-2, 0.05, 0.1, 0.2)
 MOST_SKIPPED = 100
+UNTOLD = "not told apart from"
 HERE = (
     (
         "One small network, learned from few people, tells heads apart only as far as their intervals "
@@ -36,10 +37,10 @@ def document(results: Results, thumbnails: Mapping[str, bytes] | None = None) ->
     """The page of a comparison; `thumbnails` are small JPEG pictures by the names of pictures."""
     best = min(results["heads"], key=lambda head: float(head["estimates"]["eer"]["value"]))
     operating = _operating(results, best)
-    said = [line.strip() for line in verdict(results)]
+    said = _verdict(results, best)
     if operating is not None:
         means = what_it_means(operating, nearest(operating, _start(best)))
-        said[1:1] = [f"{best['name']}. {means[0]}"]
+        said.append(f"With {best['name']}: {means[0]}")
     return Document(
         title="Which head tells new people apart?",
         lead=notes(results)[0],
@@ -50,6 +51,33 @@ def document(results: Results, thumbnails: Mapping[str, bytes] | None = None) ->
         facts=list(_facts(results)),
         thumbnails=thumbnails or {},
     )
+
+
+def _verdict(results: Results, best: Head) -> list[str]:
+    """Which head makes the fewest errors, and which of them are better than the baseline."""
+    eer = best["estimates"]["eer"]
+    said = [
+        (
+            f"{best['name']} has the lowest equal error rate on people never seen in training: "
+            f"{eer['value']:.1%} (95 %: {eer['low']:.1%} to {eer['high']:.1%})."
+        )
+    ]
+    differences = results["differences"]
+    if differences is None or not differences["heads"]:
+        return said
+    kinds: dict[str, list[str]] = {"lower than": [], "higher than": [], UNTOLD: []}
+    for name, gap in differences["heads"].items():
+        kind = "lower than" if gap["high"] < 0 else "higher than" if gap["low"] > 0 else UNTOLD
+        value, low, high = (f"{100 * gap[key]:+.1f}" for key in ("value", "low", "high"))
+        kinds[kind].append(f"{name} by {value} points (95 %: {low} to {high})")
+    baseline = differences["baseline"]
+    said += [
+        f"{kind.capitalize()} the error of {baseline}, which has no margin, on the same people: "
+        f"{'; '.join(names)}."
+        for kind, names in kinds.items()
+        if names
+    ]
+    return said
 
 
 def _operating(results: Results, head: Head) -> Operating | None:
@@ -72,9 +100,11 @@ def _start(head: Head) -> float:
 def _parts(results: Results, best: Head, operating: Operating | None) -> Iterator[Part]:
     verification, search, angles, separability = tables(results)
     run = best["runs"][0]
-    yield Part("heads", "The heads side by side", notes(results)[1:2], list(_gaps(results)))
+    gaps = list(_gaps(results))
+    if gaps:
+        yield Part("heads", "The heads side by side", (), gaps)
     yield Part("verification", verification.title, (),
-               [verification, _scores(results), _det(results)], notes(results)[2:])  # fmt: skip
+               [verification, _scores(results), _det(results)], notes(results)[1:])  # fmt: skip
     if operating is not None:
         slider = threshold_slider("threshold", operating, _start(best))
         told = f"Of {best['name']}, which has the lowest equal error rate, in the first seed."
@@ -124,7 +154,7 @@ def _scores(results: Results) -> Drawing:
         "Scores of pairs of one person and of two, of each head in the first seed. What counts is "
         "how far both overlap, not where they lie: scales of scores differ between heads."
     )
-    svg = svg_of(score_figure(results), "scores")
+    svg = svg_of(score_figure(results, columns=2), "scores")
     return Drawing("scores", "The scores of each head", svg, sentence, table)
 
 

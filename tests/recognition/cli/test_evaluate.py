@@ -60,7 +60,9 @@ def finished(faces: Path) -> tuple[Result, Path]:
 def test_it_prints_every_part_and_writes_the_run_folder(finished: tuple[Result, Path]) -> None:
     result, out = finished
     assert result.exit_code == 0, result.output
-    assert {path.name for path in out.iterdir()} == {"results.json", "table.md", *PICTURES}
+    assert {path.name for path in out.iterdir()} == {
+        "results.json", "table.md", "report.html", *PICTURES,
+    }  # fmt: skip
     page = (out / "table.md").read_text()
     assert all(f"![{name}]({name})" in page for name in PICTURES)
     for title in (
@@ -104,7 +106,9 @@ def test_a_swapped_label_is_printed_and_written_by_its_id(tmp_path: Path) -> Non
     assert entry[:3] == ["p01/p01_0003.jpg", "p07", "p01"]
     assert "Mislabelled?" in result.stdout
     assert "p01/p0…03.jpg" in result.stdout
-    assert {path.name for path in out.iterdir()} == {"results.json", "table.md", "margins.png"}
+    assert {path.name for path in out.iterdir()} == {
+        "results.json", "table.md", "report.html", "margins.png",
+    }  # fmt: skip
 
 
 def weights_of(path: Path, names: list[str] | None, width: int = 16) -> Path:
