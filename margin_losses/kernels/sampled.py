@@ -86,14 +86,6 @@ class Sampled:
         return self.kernel(x, gather_rows(weight, index), rows, logits)
 
 
-def sample_classes(rows: Tensor, num_classes: int, count: int) -> tuple[Tensor, Tensor]:
-    """`count` random classes and all in `rows`, sorted, (c,); and where `rows` are in it, (B,).
-
-    Rows outside [0, num_classes) are nowhere, -1.
-    """
-    return with_own(draw(num_classes, count, rows.device), rows, num_classes)
-
-
 def with_own(drawn: Tensor, rows: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
     """The classes drawn and all in `rows`, sorted, (c,); and where `rows` are in it, (B,).
 

@@ -124,50 +124,6 @@ def generalised_false_reject_rate(fnmr: float | None, fta: float, fte: float) ->
     return fte + enrolled * fta + compared * _needed(fnmr, compared, "FNMR")
 
 
-def fpir_with_failures(alarms: int, searches: int, failed: int) -> float:
-    """FPIR = alarms / (searches + failed): a search that could not be made raises no alarm.
-
-    Args:
-        alarms: non-mated searches with a candidate at or above the threshold.
-        searches: non-mated searches that were made.
-        failed: non-mated searches that could not be made.
-
-    Raises:
-        InputError: no trials, counts below zero, more alarms than searches.
-
-    >>> fpir_with_failures(3, 90, 10)
-    0.03
-    """
-    _among(alarms, searches, failed)
-    return _share(alarms, searches + failed, "non-mated searches")
-
-
-def fnir_with_failures(missed: int, searches: int, failed: int) -> float:
-    """FNIR = (missed + failed) / (searches + failed): a search that could not be made is a miss.
-
-    Args:
-        missed: mated searches whose mate was not found.
-        searches: mated searches that were made.
-        failed: mated searches that could not be made.
-
-    Raises:
-        InputError: no trials, counts below zero, more misses than searches.
-
-    >>> fnir_with_failures(3, 90, 10)
-    0.13
-    """
-    _among(missed, searches, failed)
-    return _share(missed + failed, searches + failed, "mated searches")
-
-
-def _among(errors: int, searches: int, failed: int) -> None:
-    if not 0 <= errors <= searches or failed < 0:
-        raise InputError(
-            f"expected errors among the searches made and failures from 0 on, got {errors} of "
-            f"{searches} and {failed}; searches that failed are counted apart"
-        )
-
-
 def _share(count: int, trials: int, what: str) -> float:
     if not trials:
         raise InputError(f"a share of no {what} cannot be measured; make some, or leave it out")

@@ -7,7 +7,6 @@ themselves, once for each size of the task, and none is used that breaks its own
 
 import sys
 import time
-from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
@@ -19,7 +18,6 @@ from recognition.embeddings import Floats, unit_rows
 from recognition.search.quantised import LARGEST, OFFSET, Codes, Quantised, Singles, quantise, slack
 
 Alive = npt.NDArray[np.bool_]
-Bounds = Callable[[slice], Singles]  # of the blocks of some rows: (b, m)
 
 STEP = 2**13  # rows multiplied at a time, whose codes stay in a cache
 CELLS = 2**21  # scores of it: so do they

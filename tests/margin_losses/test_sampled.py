@@ -28,12 +28,17 @@ from margin_losses import (
     margin_softmax,
 )
 from margin_losses.kernels import Chunked, Sampled
-from margin_losses.kernels.sampled import draw, gather_rows, sample_classes
+from margin_losses.kernels.sampled import draw, gather_rows, with_own
 from margin_losses.optimisers import RowSGD, sgd_rows
 
 CPU = torch.device("cpu")
 every_margin = pytest.mark.parametrize("name", MARGINS)
 every_kernel = pytest.mark.parametrize("kernel", [dense, Chunked(size=7)], ids=["dense", "chunked"])
+
+
+def sample_classes(rows: Tensor, num_classes: int, count: int) -> tuple[Tensor, Tensor]:
+    """Random classes and the own ones, as `Sampled` takes them of a whole axis."""
+    return with_own(draw(num_classes, count, rows.device), rows, num_classes)
 
 
 def close(ours: Tensor, theirs: Tensor) -> None:

@@ -55,13 +55,6 @@ def test_where_everything_fails_no_comparison_is_needed():
             rate(None, 0.999)
 
 
-def test_searches_that_failed_are_trials_of_identification():
-    assert f.fpir_with_failures(3, 10, 20) == 0.1
-    assert f.fnir_with_failures(3, 10, 20) == 23 / 30
-    assert f.fpir_with_failures(0, 0, 5) == 0
-    assert f.fnir_with_failures(0, 0, 5) == 1
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -72,10 +65,6 @@ def test_searches_that_failed_are_trials_of_identification():
         (lambda: f.false_accept_rate(1.1, 0.5), "FMR between 0 and 1"),
         (lambda: f.false_reject_rate(0.5, -0.1), "FTA between 0 and 1"),
         (lambda: f.generalised_false_reject_rate(0.5, 0.1, float("nan")), "FTE between 0 and 1"),
-        (lambda: f.fpir_with_failures(0, 0, 0), "no non-mated searches cannot be measured"),
-        (lambda: f.fnir_with_failures(0, 0, 0), "no mated searches cannot be measured"),
-        (lambda: f.fpir_with_failures(3, 2, 5), "got 3 of 2 and 5"),
-        (lambda: f.fnir_with_failures(1, 2, -1), "got 1 of 2 and -1"),
     ],
 )
 def test_counts_and_rates_that_are_none_are_refused(call, message):
