@@ -8,6 +8,7 @@ import typer
 from recognition.cli.calibrate import calibrate
 from recognition.cli.classes import classes
 from recognition.cli.compare import compare
+from recognition.cli.demo import demo
 from recognition.cli.detect import detect
 from recognition.cli.doctor import doctor
 from recognition.cli.embed import embed
@@ -30,6 +31,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help leaves the descriptions room in 80 columns
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command(cls=Grouped, short_help="A first look: heads compared on drawn faces.")(demo)
 app.command(cls=Grouped, short_help="Train with each head, and judge it on strangers.")(compare)
 app.command(cls=Grouped, short_help="Cut out the faces on photographs, and show them.")(detect)
 app.command(cls=Grouped, short_help="Say what works here, and what mends the rest.")(doctor)
@@ -62,8 +64,7 @@ def _options(
 ) -> None:
     """How well embeddings tell people apart who were never seen in training.
 
-    Exit codes: 0 done; 1 a check said no (verify, doctor, gallery check); 2 the input or the options make no sense, one sentence on stderr says why,
-    and nothing was written; 130 stopped by Ctrl-C, and nothing was written (embed, train, gallery sync and ingest keep what is finished); 141 who read the output closed it.
+    Exit codes: 0 done, or yes; 1 a check said no (verify, doctor, gallery check, weights verify, gallery erase that was declined or left something); 2 the input or the options make no sense, one sentence on stderr says why, and nothing was written, or verify cannot decide; 70 a fault of the program, with a traceback; 130 stopped by Ctrl-C or SIGTERM, and nothing was written (embed, identify, train, gallery sync and ingest keep what is finished); 141 who read the output closed it.
     """
 
 

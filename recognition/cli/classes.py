@@ -114,6 +114,7 @@ def export(
             help="Where they go: embeddings, labels and ids, as evaluate and gallery read them.",
         ),
     ],
+    as_json: Json = False,
 ) -> None:
     """Write the direction of every class, a unit row a person.
 
@@ -124,7 +125,7 @@ def export(
     with spoken_errors():
         from recognition.cli.growing import run_export
 
-        run_export(run, out)
+        run_export(run, out, as_json=as_json)
 
 
 @classes.command("import", cls=Grouped, short_help="Take other directions for people.")

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from recognition.cli.completion import BACKBONES, among
+from recognition.cli.completion import HEADS as KNOWN_HEADS
 from recognition.cli.console import spoken_errors
 
 
@@ -77,12 +79,10 @@ def compare(
         list[str] | None,
         typer.Option(
             metavar="HEAD",
+            autocompletion=among(KNOWN_HEADS),
             rich_help_panel=HEADS,
             help="A head to compare, e.g. arcface or arcface:m=0.4,s=32; repeat for more. Known: "
-            "softmax, normface, lsoftmax, sphereface, smsoftmax, amsoftmax, cosface, arcface, "
-            "subcenterarcface, combinedmargin, spherefacer, curricularface, mvsoftmax, mvarcface, "
-            "adaface, magface, elasticarcface, elasticarcfaceplus, elasticcosface, "
-            "elasticcosfaceplus, fixedadacos, adacos; python -m margin_losses tells what each is. "
+            f"{', '.join(KNOWN_HEADS)}; python -m margin_losses tells what each is. "
             "A bare name takes the scale and margin found on the drawn faces; what options leave "
             "out is the paper's.  [default: softmax, normface, lsoftmax, sphereface, smsoftmax, "
             "cosface, arcface]",
@@ -109,6 +109,7 @@ def compare(
         str,
         typer.Option(
             metavar="NAME",
+            autocompletion=among(BACKBONES),
             rich_help_panel=TRAINING,
             help="The network: small; mobilefacenet, iresnet18, 34, 50, 100 or 200, "
             "inception_resnet_v1 (slow on a CPU); timm:NAME with the extra timm.",

@@ -1,12 +1,14 @@
 """What a person at a terminal sees: bars, tables, and one sentence when something is wrong."""
 
+import json
 import logging
 import os
 import shlex
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from textwrap import fill
@@ -23,7 +25,8 @@ from recognition.progress import Advance
 from recognition.report.table import Table
 from recognition.report.text import legible
 
-BAD_INPUT, INTERRUPTED, CLOSED = 2, 130, 141  # 141: as shells say it of a closed pipe
+SAYS_NO, BAD_INPUT, FAULT = 1, 2, 70  # 70: as sysexits.h calls what should not happen
+INTERRUPTED, CLOSED = 130, 141  # 141: as shells say it of a closed pipe
 SOON = 1.0  # seconds: what is over by then needs no bar
 _KEPT = "\ufdd0"  # a space where no line may be cut; no character, so no name has it
 MOST_COLUMNS = 100  # longer lines are hard to read
@@ -32,7 +35,10 @@ _bars: "list[tqdm[Any]]" = []  # on the terminal now, the innermost last
 
 @contextmanager
 def spoken_errors() -> Iterator[None]:
-    """Turn bad input and full disks into one sentence and exit code 2, Ctrl-C into code 130."""
+    """Turn bad input and full disks into one sentence and exit code 2, Ctrl-C into code 130.
+
+    What nobody thought of is a traceback and code 70: Python's 1 would be a verdict of verify.
+    """
     with _polite_kill():
         try:
             yield
@@ -53,6 +59,12 @@ def spoken_errors() -> Iterator[None]:
         except KeyboardInterrupt:
             typer.echo("\nrecognition: stopped; nothing was written", err=True)
             raise typer.Exit(INTERRUPTED) from None
+        except (typer.Exit, typer.BadParameter):
+            raise
+        except Exception as error:
+            traceback.print_exc()
+            typer.echo("recognition: this is a fault of the program, not yours", err=True)
+            raise typer.Exit(FAULT) from error
 
 
 def _forget_output() -> None:
@@ -157,6 +169,11 @@ def shown_warnings() -> Iterator[None]:
         yield
     finally:
         log.removeHandler(handler)
+
+
+def show_json(told: Mapping[str, Any]) -> None:
+    """Print JSON in ASCII, which any terminal takes and from which every name can be read exactly."""
+    typer.echo(json.dumps(told, indent=1, allow_nan=False))
 
 
 def command_line() -> str:

@@ -1,12 +1,9 @@
 """What `recognition detect` tells of a run."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
-import typer
-
-from recognition.cli.console import show_lines, whole
+from recognition.cli.console import show_json, show_lines, whole
 from recognition.cli.embedding import few
 from recognition.faces.detection import MARKS, Detected, Found
 from recognition.faces.scores import written_score
@@ -16,7 +13,7 @@ from recognition.report.text import legible, several
 def show(done: Detected, *, as_json: bool) -> None:
     """Print the summary, in sentences or as JSON."""
     if as_json:
-        typer.echo(json.dumps(described(done), indent=1, allow_nan=False))
+        show_json(described(done))
     else:
         show_lines(sentences(done))
 

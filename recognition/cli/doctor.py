@@ -1,12 +1,11 @@
 """`recognition doctor`: what works on this machine, and what mends the rest."""
 
-import json
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from recognition.cli.console import bar, spoken_errors
+from recognition.cli.console import SAYS_NO, bar, show_json, show_lines, spoken_errors
 
 MODEL = "Model"
 OUTPUT = "Output"
@@ -42,18 +41,17 @@ def doctor(
     recognition doctor --model face.onnx --json
     """  # noqa: D301 \b keeps the lines apart
     with spoken_errors():
-        from recognition.cli.console import show_lines
         from recognition.doctor import examine
 
         findings = list(examine(model, watch=bar))
         sound = all(finding.state != "broken" for finding in findings)
         if as_json:
             told = [asdict(finding) for finding in findings]
-            typer.echo(json.dumps({"format": 1, "works": sound, "findings": told}, indent=1))
+            show_json({"format": 1, "works": sound, "findings": told})
         else:
             for finding in findings:
                 show_lines([f"{MARKS[finding.state]} {finding.about}: {finding.said}"], hang=8)
                 if finding.mend:
                     typer.echo(f"        {finding.mend}")
             typer.echo("\nAll that is needed works." if sound else "\nSomething needed is broken.")
-        raise typer.Exit(0 if sound else 1)
+        raise typer.Exit(0 if sound else SAYS_NO)

@@ -4,9 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-import typer
-
-from recognition.cli.console import show_lines, whole
+from recognition.cli.console import show_json, show_lines, whole
 from recognition.faces.embedding import Embedded
 from recognition.faces.files import LeftOut
 from recognition.faces.scores import written_score
@@ -19,7 +17,7 @@ PEOPLE = 5
 def show(done: Embedded, *, as_json: bool) -> None:
     """Print the summary, in sentences or as JSON."""
     if as_json:
-        typer.echo(json.dumps(described(done), indent=1, allow_nan=False))
+        show_json(described(done))
     else:
         show_lines(sentences(done))
 

@@ -6,11 +6,10 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import typer
 
-from recognition.cli.console import bar, show_lines
+from recognition.cli.console import SAYS_NO, bar, show_json, show_lines
 from recognition.errors import InputError
 from recognition.gallery.answers import Person, Receipt, Stats, Threshold
 from recognition.gallery.copying import export_gallery
@@ -73,19 +72,21 @@ def run_remove(where: str, name: str, *, as_json: bool) -> None:
 
 
 def run_erase(where: str, name: str, *, yes: bool, as_json: bool) -> None:
-    """Forget a person, having asked."""
+    """Forget a person, having asked; leave with exit code 1 if anything of them is left."""
     with Gallery.open(where) as gallery:
         samples = len(gallery.samples(name))  # refuses a name that nobody has
         if not yes and not _sure(
             f"Erase {legible(name)} and {several(samples, 'picture')} for good?"
         ):
-            show_lines(["Nobody was erased"])
-            return
+            typer.echo("Nobody was erased", err=True)
+            raise typer.Exit(SAYS_NO)
         receipt = gallery.erase(name)
     if as_json:
         show_json({"format": 1, **asdict(receipt)})
     else:
         show_lines(_receipt(receipt))
+    if not receipt.complete:
+        raise typer.Exit(SAYS_NO)
 
 
 def run_export(where: str, out: str, names: Sequence[str], *, as_json: bool) -> None:
@@ -133,11 +134,6 @@ def run_import(where: str, file: Path, *, as_json: bool) -> None:
         enrolled = f"{several(done.people, 'person', 'people')}: {several(done.samples, 'picture')} enrolled"
         show_lines([f"{enrolled}, {done.known:,} were there already"])
     warn(outgrown)
-
-
-def show_json(told: dict[str, Any]) -> None:
-    """Print JSON in ASCII, which any terminal takes and from which every name can be read exactly."""
-    typer.echo(json.dumps(told, indent=1, allow_nan=False))
 
 
 def write_csv(rows: Iterable[Sequence[object]]) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import typer
 
-from recognition.cli.console import bar, show_lines
+from recognition.cli.console import bar, show_json, show_lines
 from recognition.cli.embedding import few
-from recognition.cli.enrolled import show_json, warn
+from recognition.cli.enrolled import warn
 from recognition.cli.gallery_source import Source
 from recognition.datasets._files import shown
 from recognition.datasets.folder import natural

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from recognition.cli.completion import PARTS as KNOWN_PARTS
+from recognition.cli.completion import among
 from recognition.cli.console import spoken_errors
 
 JUDGED = "What to judge"
@@ -208,9 +210,9 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="PART",
+            autocompletion=among(KNOWN_PARTS),
             rich_help_panel=REPORTED,
-            help="This part instead of all; repeatable: verification, thresholds, calibration, "
-            "identification, retrieval, separability, neighbours.",
+            help=f"This part instead of all; repeatable: {', '.join(KNOWN_PARTS)}.",
         ),
     ] = None,
     fmr: Annotated[

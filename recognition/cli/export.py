@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from recognition.cli.console import bar, show_lines, spoken_errors
+from recognition.cli.console import bar, show_json, show_lines, spoken_errors
 from recognition.cli.help import Grouped
+from recognition.report.text import legible
 
 export = typer.Typer(
     no_args_is_help=True,
@@ -61,6 +62,10 @@ def onnx(
             "where one differs by more.",
         ),
     ] = 1e-4,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", rich_help_panel=OUTPUT, help="Print the differences as JSON."),
+    ] = False,
 ) -> None:
     """Write a network as one ONNX file for any batch, reload it, and compare the embeddings.
 
@@ -77,9 +82,13 @@ def onnx(
         embedder = load_embedder(model)
         pictures = None if crops is None else read_crops(crops, embedder.contract.preprocessing)
         found = export_onnx(embedder, out, crops=pictures, tolerance=tolerance, watch=bar)
+        files = [str(out), str(out.with_suffix(".json"))]
+        if as_json:
+            show_json({"format": 1, **found._asdict(), "tolerance": tolerance, "files": files})
+            return
         sentence = (
             f"Largest difference of a number of {found.crops} embeddings of length 1: "
             f"{found.noise:.1e} over noise, {found.faces:.1e} over faces; {tolerance:g} is allowed."
         )
         show_lines([sentence])
-        typer.echo(f"Written to {out} and {out.with_suffix('.json')}")
+        typer.echo(f"Written to {legible(files[0])} and {legible(files[1])}")

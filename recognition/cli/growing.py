@@ -1,6 +1,5 @@
 """What `recognition classes` does: a run is read, its people change, and it is written anew."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import typer
 from torch import Tensor
 
 from recognition.backbones.registry import find_backbone
-from recognition.cli.console import bar, counter, show_lines, whole
+from recognition.cli.console import bar, counter, show_json, show_lines, whole
 from recognition.datasets._files import listed, shown
 from recognition.datasets.embedding_files import read_embeddings
 from recognition.datasets.picture_source import open_pictures
@@ -40,7 +39,7 @@ def run_list(run: Path, *, as_json: bool) -> None:
     """
     people = read_run(run).state.people
     if as_json:
-        typer.echo(json.dumps({"run": str(run), "people": list(people)}))
+        show_json({"format": 1, "run": str(run), "people": list(people)})
         return
     for person in people:
         typer.echo(legible(person))
@@ -84,7 +83,7 @@ def run_import(run: Path, source: Path, out: Path, *, as_json: bool) -> None:
     _changed(run, out, change, as_json=as_json)
 
 
-def run_export(run: Path, out: Path) -> None:
+def run_export(run: Path, out: Path, *, as_json: bool) -> None:
     """Write everybody's direction.
 
     Raises:
@@ -95,6 +94,11 @@ def run_export(run: Path, out: Path) -> None:
     rows, people = directions(read_run(run).state)
     names = np.array(people, np.str_)
     save_arrays(out, {"embeddings": rows, "labels": names, "ids": names})
+    if as_json:
+        show_json(
+            {"format": 1, "out": str(out), "people": len(people), "dimensions": rows.shape[1]}
+        )
+        return
     show_lines([f"Wrote the directions of {len(people)} people to {legible(str(out))}"])
 
 
@@ -107,12 +111,13 @@ def _changed(run: Path, out: Path, change: Change, *, as_json: bool) -> None:
     after = set(found.state.people)
     if as_json:
         told = {
+            "format": 1,
             "run": str(out),
             "people": len(after),
             "added": sorted(after - before),
             "removed": sorted(before - after),
         }
-        typer.echo(json.dumps(told))
+        show_json(told)
         return
     added, removed = len(after - before), len(before - after)
     show_lines(

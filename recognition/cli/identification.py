@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import typer
 
-from recognition.cli.console import bar, make_way, show_lines
-from recognition.cli.enrolled import about_threshold, show_json, warn, write_csv
+from recognition.cli.console import bar, make_way, show_json, show_lines
+from recognition.cli.enrolled import about_threshold, warn, write_csv
 from recognition.cli.gallery_source import Source
 from recognition.datasets._files import shown
 from recognition.datasets.pictures import Skipped

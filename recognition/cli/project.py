@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from recognition.cli.console import show_lines, spoken_errors, whole
+from recognition.cli.console import show_json, show_lines, spoken_errors, whole
 
 PROJECT = "What to project"
 OUTPUT = "Output"
@@ -75,7 +75,7 @@ def project(
                 "verdict": verdict,
                 "left_out": list(done.left_out),
             }
-            typer.echo(json.dumps(told, indent=1, allow_nan=False))
+            show_json(told)
             return
         by = "" if done.contract is None else f", by {legible(str(done.contract))}"
         sizes = f"{saved.projection.source_dim} to {saved.projection.dim} dimensions"

@@ -2,7 +2,9 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from recognition.datasets._files import shown
 from recognition.errors import InputError
@@ -38,19 +40,61 @@ def table() -> Iterator[str]:
     yield f"Licence: {LICENCE}."
 
 
-def _described(path: Path) -> str:
+def described() -> dict[str, Any]:
+    """What `table` says, for programs."""
+    named = find_weights() if os.environ.get(VARIABLE) else None
+    paths: list[tuple[str | None, Path | None]] = [] if named is None else [(None, named)]
+    paths += [(name, find_weights(name)) for name in PUBLISHED]
+    return {
+        "format": 1,
+        "weights": [
+            {"name": name, "path": None}
+            if path is None
+            else {"name": name, "path": str(path), **_hashes(path)._asdict()}
+            for name, path in paths
+        ],
+        "folder": str(cache_folder()),
+        "licence": LICENCE,
+    }
+
+
+class _Hashes(NamedTuple):
+    sha256: str
+    first_sha256: str | None  # when it was first used; None if it never was
+
+
+def _hashes(path: Path) -> _Hashes:
     sha256 = hash_of(path)
-    first = sha256 if path.suffix == SAFE else first_hash(path)
+    return _Hashes(sha256, sha256 if path.suffix == SAFE else first_hash(path))
+
+
+def _described(path: Path) -> str:
+    sha256, first = _hashes(path)
     changed = f"CHANGED: it was {first} when first used"
     state = {None: "never used yet", sha256: "as when first used"}.get(first, changed)
     return f"{shown(path)}, {path.stat().st_size >> 20} MB, sha256 {sha256}, {state}"
 
 
-def verified(files: Sequence[Path] | None) -> list[str]:
-    """The hash and path of each file, all of them sound.
+@dataclass(frozen=True)
+class Verified:
+    """A file of weights that was looked at.
+
+    Attributes:
+        path: of the file.
+        sha256: of what is sound.
+        problem: what is wrong otherwise.
+    """
+
+    path: str
+    sha256: str | None = None
+    problem: str | None = None
+
+
+def verified(files: Sequence[Path] | None) -> list[Verified]:
+    """Every file, sound or not.
 
     Raises:
-        InputError: one is not, or there are none to check.
+        InputError: there are none to check.
     """
     there = (path for name in PUBLISHED for path in places(name))
     chosen = list(files) if files else [path for path in there if path.exists()]
@@ -59,7 +103,16 @@ def verified(files: Sequence[Path] | None) -> list[str]:
             f"there are no weights in {shown(cache_folder())} to check; recognition weights fetch "
             "brings some, or name a file"
         )
-    return [f"{_sound(path)}  {shown(path)}" for path in chosen]
+    return [_verified(path) for path in chosen]
+
+
+def _verified(path: Path) -> Verified:
+    try:
+        return Verified(str(path), sha256=_sound(path))
+    except InputError as error:
+        if not path.exists():
+            raise
+        return Verified(str(path), problem=str(error))
 
 
 def _sound(path: Path) -> str:

@@ -6,15 +6,13 @@ from pathlib import Path
 
 import typer
 
-from recognition.cli.console import bar, show_lines
-from recognition.cli.enrolled import crowd, show_json
+from recognition.cli.console import SAYS_NO, bar, show_json, show_lines
+from recognition.cli.enrolled import crowd
 from recognition.errors import InputError
 from recognition.gallery.labelled import contract_of
 from recognition.gallery.milvus_address import is_milvus
 from recognition.gallery.repair import Finding, check, repair
 from recognition.report.text import legible
-
-DAMAGED = 1
 
 
 def run_check(where: str, *, as_json: bool) -> None:
@@ -33,7 +31,7 @@ def run_check(where: str, *, as_json: bool) -> None:
     else:
         show_lines(["Nothing is wrong: every record and every file is as it was written"])
     if findings:
-        raise typer.Exit(DAMAGED)
+        raise typer.Exit(SAYS_NO)
 
 
 def run_repair(where: str, into: Path, *, like: Path | None, as_json: bool) -> None:

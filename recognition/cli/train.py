@@ -1,6 +1,5 @@
 """`recognition train`: train one network with one head, from a file of settings or from options."""
 
-import json
 import shlex
 from collections.abc import Mapping
 from datetime import datetime
@@ -9,10 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recognition.cli.console import INTERRUPTED, bar, show_lines, shown_warnings, spoken_errors
+from recognition.cli.completion import BACKBONES, HEADS, among
+from recognition.cli.console import (
+    INTERRUPTED,
+    bar,
+    show_json,
+    show_lines,
+    shown_warnings,
+    spoken_errors,
+    whole,
+)
 from recognition.errors import InputError
 from recognition.report.text import legible
-from recognition.training.config import DEFAULTS
+from recognition.training.config import CHOICES, DEFAULTS
 
 if TYPE_CHECKING:
     from recognition.training.config import TrainConfig
@@ -28,6 +36,7 @@ PANELS = {
     "run": "Run",
 }
 OUTPUT = "Settings and output"
+NAMES = {"model.backbone": BACKBONES, "model.head": HEADS, **CHOICES}
 
 
 def setting(
@@ -40,6 +49,7 @@ def setting(
     return typer.Option(
         flag,
         metavar=metavar,
+        autocompletion=among(NAMES[key]) if key in NAMES else None,
         rich_help_panel=PANELS[key.partition(".")[0]],
         help=f"{told}  [default: {shown if default is None else default}]",
     )
@@ -388,6 +398,7 @@ def train(
                 resume, given, alone={"--config": config, "--out": out, "--from": start}
             )
             folder = resume
+        from recognition.training.logs import CSV, TENSORBOARD, has_tensorboard
         from recognition.training.run import run_training
 
         try:
@@ -407,10 +418,14 @@ def train(
         if not results:  # of several processes the first one speaks
             return
         if as_json:
-            typer.echo(json.dumps(results, indent=1, allow_nan=False))
+            show_json(results)
             return
         show_lines(_said(results))
         typer.echo(f"Written to {legible(str(folder))}")  # a path is for copying: never cut
+        if not has_tensorboard():
+            show_lines(
+                [f"Its curves are in {CSV}; TensorBoard draws them after {whole(TENSORBOARD)}."]
+            )
 
 
 def _said(results: Mapping[str, Any]) -> list[str]:

@@ -6,9 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import typer
-
-from recognition.cli.console import show_lines, whole
+from recognition.cli.console import show_json, show_lines, whole
 from recognition.errors import InputError
 from recognition.faces.embedder import Embedder
 from recognition.faces.models import load_embedder
@@ -67,7 +65,7 @@ def decide(asked: Asked) -> Verification:
 def show(done: Verification, *, as_json: bool) -> None:
     """Print the score, the threshold, and the verdict."""
     if as_json:
-        typer.echo(json.dumps(described(done), indent=1, allow_nan=False))
+        show_json(described(done))
     else:
         show_lines(sentences(done))
 

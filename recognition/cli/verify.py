@@ -1,16 +1,12 @@
 """`recognition verify`: do two photographs show one person?"""
 
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from recognition.cli.console import BAD_INPUT, spoken_errors
+from recognition.cli.console import BAD_INPUT, SAYS_NO, spoken_errors
 from recognition.cli.photo_options import PHOTOGRAPHS, Device, Model
-from recognition.errors import InputError
 
 DECISION = "When it is one person"
 OUTPUT = "Output"
@@ -91,19 +87,6 @@ def verify(
         from recognition.cli.verification import Asked, decide, show
 
         asked = Asked(first, second, min_score, model, device, threshold, calibration, fmr)
-        with _never_taken_for_an_answer():
-            done = decide(asked)
+        done = decide(asked)
         show(done, as_json=as_json)
-        raise typer.Exit({"same": 0, "different": 1, "undecided": BAD_INPUT}[done.verdict])
-
-
-@contextmanager
-def _never_taken_for_an_answer() -> Iterator[None]:
-    """Python ends with code 1 where a program breaks, which would say that people differ."""
-    try:
-        yield
-    except (InputError, OSError):
-        raise
-    except Exception as error:
-        traceback.print_exc()
-        raise typer.Exit(BAD_INPUT) from error
+        raise typer.Exit({"same": 0, "different": SAYS_NO, "undecided": BAD_INPUT}[done.verdict])

@@ -1,12 +1,15 @@
 """`recognition weights`: which published weights are here, fetch them, check them."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from recognition.cli.console import bar, show_lines, spoken_errors
+from recognition.cli.completion import PUBLISHED, among
+from recognition.cli.console import SAYS_NO, bar, show_json, show_lines, spoken_errors
 from recognition.cli.help import Grouped
+from recognition.report.text import legible
 
 weights = typer.Typer(
     no_args_is_help=True,
@@ -16,19 +19,26 @@ weights = typer.Typer(
 )
 WHICH = "Which weights"
 MORE = "How"
+Json = Annotated[
+    bool, typer.Option("--json", rich_help_panel="Output", help="Print JSON instead of text.")
+]
 
 
 @weights.command("list", cls=Grouped, short_help="Say which weights are here, and where.")
-def list_() -> None:
+def list_(as_json: Json = False) -> None:
     """Say which published weights are here, where, and with which hash.
 
     \b
     recognition weights list
+    recognition weights list --json
     """  # noqa: D301 \b keeps the lines apart
     with spoken_errors():
-        from recognition.cli.published import table
+        from recognition.cli.published import described, table
 
-        show_lines(table())
+        if as_json:
+            show_json(described())
+        else:
+            show_lines(table())
 
 
 @weights.command(cls=Grouped, short_help="Download weights, once, after you accept their licence.")
@@ -37,6 +47,7 @@ def fetch(
         str,
         typer.Argument(
             metavar="NAME",
+            autocompletion=among(PUBLISHED),
             rich_help_panel=WHICH,
             help="What they were trained on: vggface2 or casia-webface.",
         ),
@@ -59,6 +70,7 @@ def fetch(
             "of facenet-pytorch]",
         ),
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Download published weights into facenet-pytorch's cache, and remember their hash.
 
@@ -74,6 +86,10 @@ def fetch(
         fetched = fetch_weights(
             name, accept_licence=accept_licence, source=source or RELEASE, watch=bar
         )
+        if as_json:
+            told = {"path": str(fetched.path), "sha256": fetched.sha256, "licence": LICENCE}
+            show_json({"format": 1, "name": name, **told})
+            return
         typer.echo(f"{fetched.path}\nsha256 {fetched.sha256}")
         show_lines([f"Licence: {LICENCE}."])
 
@@ -89,8 +105,11 @@ def verify(
             "cache, and what was made of them]",
         ),
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Check that files of weights load, embed, and have the hash they had when first used.
+
+    The exit code is 1 if one does not, and says why on stderr.
 
     \b
     recognition weights verify
@@ -100,6 +119,13 @@ def verify(
         from recognition.cli.published import verified
 
         with bar("checking", 1):
-            lines = verified(files)
-        for line in lines:
-            typer.echo(line)
+            found = verified(files)
+        if as_json:
+            show_json({"format": 1, "files": [asdict(one) for one in found]})
+        for one in found:
+            if one.problem is not None:
+                typer.echo(f"recognition: {one.problem}", err=True)
+            elif not as_json:
+                typer.echo(f"{one.sha256}  {legible(one.path)}")
+        if any(one.problem is not None for one in found):
+            raise typer.Exit(SAYS_NO)

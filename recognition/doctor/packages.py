@@ -41,7 +41,8 @@ def libraries() -> Iterator[Finding]:
 
 
 def extras() -> Iterator[Finding]:
-    """What can be added, and whether it is there."""
+    """What can be added, and whether it is there; the extra that brings all where several lack."""
+    lacks = []
     for extra in metadata.metadata(PACKAGE).get_all("Provides-Extra") or []:
         if extra in NOT_FOR_USERS:
             continue
@@ -49,10 +50,16 @@ def extras() -> Iterator[Finding]:
         lacking = [f"{each.name} ({problem[1]})" for each in own if (problem := _problem(each))]
         about = f"extra {extra}"
         if lacking:
-            mend = f"pip install {quote(f'{PACKAGE}[{extra}]')}"
-            yield missing(about, f"without {', '.join(lacking)}", mend)
+            lacks.append(extra)
+            yield missing(about, f"without {', '.join(lacking)}", _add(extra))
         else:
             yield works(about, ", ".join(f"{each.name} {_version(each)}" for each in own))
+    if len(lacks) > 1:
+        yield missing("extra all", f"brings {', '.join(lacks)} at once", _add("all"))
+
+
+def _add(extra: str) -> str:
+    return f"pip install {quote(f'{PACKAGE}[{extra}]')}"
 
 
 def _requirements() -> list[Requirement]:

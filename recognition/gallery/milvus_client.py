@@ -52,7 +52,8 @@ def speaking(address: Address) -> Iterator[None]:
     except (MilvusException, grpc.RpcError) as error:
         said = str(getattr(error, "message", "") or type(error).__name__).splitlines()[0][:200]
         way = (
-            "milvus-lite has to be installed, and only one process can have the file open"
+            "milvus-lite has to be installed (pip install 'margin-recognition[milvus]'), and only one "
+            "process can have the file open"
             if address.local
             else "check that it runs, its address, and MILVUS_TOKEN"
         )

@@ -13,6 +13,7 @@ from lightning_fabric.loggers.logger import Logger
 from recognition.whole_files import written_whole
 
 CSV = "log.csv"
+TENSORBOARD = "pip install 'margin-recognition[tensorboard]'"
 
 
 class CsvLog(Logger):
@@ -90,10 +91,15 @@ def lines_until(path: Path, after: int, columns: Sequence[str]) -> list[dict[str
     ]
 
 
+def has_tensorboard() -> bool:
+    """Whether it is installed, so that curves are written for it."""
+    return find_spec("tensorboard") is not None
+
+
 def make_loggers(folder: Path, columns: Sequence[str], after: int) -> list[Logger]:
     """The logs of a run folder."""
     loggers: list[Logger] = [CsvLog(folder / CSV, columns, after)]
-    if find_spec("tensorboard"):
+    if has_tensorboard():
         from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 
         loggers.append(TensorBoardLogger(folder, name="tensorboard", version=""))

@@ -69,7 +69,9 @@ def test_directions_go_out_and_in(old: Path, tmp_path: Path) -> None:
     names = np.array([*people, "dan"])
     np.savez(tmp_path / "other.npz", embeddings=new, labels=names, ids=names)
     assert "1 added" in run("import", old, tmp_path / "other.npz", "-o", tmp_path / "turned")
-    run("export", tmp_path / "turned", "-o", tmp_path / "e.npz")
+    told = json.loads(run("export", tmp_path / "turned", "-o", tmp_path / "e.npz", "--json"))
+    assert (told["out"], told["people"]) == (str(tmp_path / "e.npz"), len(names))
+    assert told["dimensions"] == rows.shape[1]
     with np.load(tmp_path / "e.npz") as file:
         unit = new / np.linalg.norm(new, axis=1, keepdims=True)
         assert np.allclose(file["embeddings"], unit, atol=1e-6)

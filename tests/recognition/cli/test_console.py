@@ -7,8 +7,11 @@ import threading
 import time
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from recognition.cli import console
+from recognition.errors import InputError
 
 
 class Terminal(io.StringIO):
@@ -105,3 +108,31 @@ def test_a_short_stage_is_not_shown_and_leaves_no_timer(
         pass
     assert terminal.getvalue() == ""
     assert not any(isinstance(each, threading.Timer) for each in threading.enumerate())
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (InputError("expected a face"), 2, "recognition: expected a face\n"),
+        (OSError(28, "No space left on device", "x"), 2, "x: No space left on device; make room"),
+        (ZeroDivisionError("a bug"), 70, "Traceback"),
+        (typer.BadParameter("no"), 2, "no"),
+        (typer.Exit(1), 1, ""),
+        (KeyboardInterrupt(), 130, "stopped; nothing was written"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,
+)
+def test_an_exit_code_says_what_kind_of_end_it_was(
+    error: BaseException, code: int, said: str
+) -> None:
+    one = typer.Typer()
+
+    @one.command()
+    def verb() -> None:
+        with console.spoken_errors():
+            raise error
+
+    done = CliRunner().invoke(one, [])
+    assert done.exit_code == code
+    assert said in done.stderr
+    assert ("Traceback" in done.stderr) == (code == console.FAULT)

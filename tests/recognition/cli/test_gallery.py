@@ -297,8 +297,9 @@ def test_hostile_names_come_from_folders_and_files_too() -> None:
 def test_erasing_asks_first_and_prints_a_receipt(embedded: Path) -> None:
     refused = run("gallery", "erase", "g", "p1", code=2)
     assert "expected an answer, yes or no, but nobody is there" in refused.stderr
-    kept = run("gallery", "erase", "g", "p1", given="n\n")
-    assert "Nobody was erased" in kept.stdout
+    kept = run("gallery", "erase", "g", "p1", "--json", given="n\n", code=1)
+    assert "Nobody was erased" in kept.stderr
+    assert kept.stdout == "", "no JSON of what was not done"
     assert told(run("gallery", "show", "g", "p1", "--json"))["samples"]
     done = words(run("gallery", "erase", "g", "p1", "--yes"))
     assert "Erased p1 with 2 pictures" in done
@@ -311,7 +312,7 @@ def test_a_receipt_says_what_could_not_be_erased(
     embedded: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("recognition.gallery.store.Store.truncate_log", lambda self, seconds: False)
-    done = words(run("gallery", "erase", "g", "p1", "--yes"))
+    done = words(run("gallery", "erase", "g", "p1", "--yes", code=1))
     assert "not completely" in done
     assert "left: somebody reads the gallery" in done
 

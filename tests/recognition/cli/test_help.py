@@ -34,8 +34,10 @@ PANELS = {
     "verify": ["Photographs", "Model", "When", "Output"],
 }
 SMALL = {
-    "weights fetch": ["Which weights", "How"],
-    "weights verify": ["Which weights"],
+    "demo": ["Output"],
+    "weights list": ["Output"],
+    "weights fetch": ["Which weights", "How", "Output"],
+    "weights verify": ["Which weights", "Output"],
     "export onnx": ["What to export", "Output"],
     "classes list": ["Run", "Output"],
     "classes add": ["Run", "People", "Output"],
@@ -119,6 +121,17 @@ def test_a_verb_is_told_in_one_whole_sentence() -> None:
         "calibrate",
         "identify",
         "project",
+        "demo",
     ]:
         assert re.search(rf"^  {verb} +\S.*\.$", listed, re.MULTILINE)
     assert "..." not in listed.partition("Commands:")[2]
+
+
+@pytest.mark.parametrize("verb", [*PANELS, *SMALL])
+def test_every_verb_prints_json_for_programs(verb: str) -> None:
+    assert any("--json" in parameter.opts for parameter in VERBS[verb].params)
+
+
+def test_no_verb_is_left_out_here() -> None:
+    groups = {name.split()[0] for name in VERBS if " " in name}
+    assert set(VERBS) == {*PANELS, *SMALL, *groups}

@@ -162,6 +162,11 @@ def test_the_verb_exports_and_says_how_alike_they_are(tmp_path):
     again = CliRunner().invoke(app, asked)
     assert again.exit_code == 2
     assert "exists already" in again.output
+    fresh = [str(out.with_name("again.onnx")) if each == str(out) else each for each in asked]
+    told = json.loads(CliRunner().invoke(app, [*fresh, "--json"]).stdout)
+    assert told["crops"] == 42
+    assert 0 <= max(told["noise"], told["faces"]) < told["tolerance"]
+    assert told["files"] == [fresh[4], fresh[4].replace(".onnx", ".json")]
     none = CliRunner().invoke(app, [*asked[:-1], str(out.parent)])
     assert none.exit_code == 2
     assert "expected pictures of faces" in none.output

@@ -1,5 +1,6 @@
 """`recognition weights`: what is here, what is fetched, what has changed."""
 
+import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -160,6 +161,11 @@ def test_the_list_says_what_is_here_and_what_has_changed(cache, monkeypatch):
         said("list").replace("\n ", "").split("\n")
     )
     assert "casia-webface: not here; recognition weights fetch casia-webface" in said("list")
+    here, absent = json.loads(CliRunner().invoke(app, ["weights", "list", "--json"]).stdout)[
+        "weights"
+    ]
+    assert here == {"name": "vggface2", "path": str(cache), "sha256": sha256, "first_sha256": None}
+    assert absent == {"name": "casia-webface", "path": None}
     load_embedder()
     assert "as when first used" in said("list")
     pins.pin_path(VGG).unlink()
@@ -177,11 +183,19 @@ def test_verify_tells_hashes_or_what_is_wrong(cache, tmp_path):
     converted = converted_path(contract.sha256)
     assert said("verify").split()[2:] == [hash_of(converted), str(converted)]
     converted.write_bytes(converted.read_bytes() + b"x")
-    assert "has changed" in said("verify", code=2)
+    assert "has changed" in said("verify", code=1)
     converted.unlink()
     pins.pin_path(VGG).unlink()
     (tmp_path / "cut.pt").write_bytes(cache.read_bytes()[:1000])
-    assert "cannot be read" in said("verify", str(tmp_path / "cut.pt"), code=2)
+    assert "cannot be read" in said("verify", str(tmp_path / "cut.pt"), code=1)
+    told = CliRunner().invoke(
+        app, ["weights", "verify", str(cache), str(tmp_path / "cut.pt"), "--json"]
+    )
+    sound, cut = json.loads(told.stdout)["files"]
+    assert (told.exit_code, sound["sha256"], sound["problem"]) == (1, hash_of(cache), None)
+    assert cut["sha256"] is None
+    assert "cannot be read" in cut["problem"]
+    said("verify", "nowhere.pt", code=2)
     cache.unlink()
     assert "there are no weights" in said("verify", code=2)
 
