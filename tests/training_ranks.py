@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from margin_losses import MARGINS
 from recognition.backbones.registry import BACKBONES, Backbone
+from recognition.backbones.small import SmallCNN
 from recognition.training.checkpoint import Checkpoint
 from recognition.training.config import TrainConfig
 from recognition.training.config_files import changed
@@ -31,7 +32,7 @@ from recognition.training.run import run_training
 from recognition.training.state import State, fresh, to_checkpoint
 from recognition.training.supply import Batch
 
-CLASSES, SIZE, STEPS, SIDE = 11, 7, 5, 4  # neither divides among 2 or 3
+CLASSES, SIZE, STEPS, SIDE = 11, 7, 5, 4  # neither of the first two divides among 2 or 3
 BARE = ("softmax", "lsoftmax", "sphereface", "smsoftmax", "fixedadacos", "adacos")  # no s of 8
 Found = dict[str, Tensor]
 
@@ -48,6 +49,21 @@ class Tiny(nn.Module):
         return self.last(self.first(flat).tanh())  # type: ignore[no-any-return]
 
 
+class Exact(SmallCNN):
+    """The network with batch normalisation, in the precision of its weights."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.to(self[0].weight.dtype))  # type: ignore[no-any-return]
+
+
+class Uneven(Ranks):
+    """The first processes have most rows, and the last has none."""
+
+    def part(self, size: int) -> slice:
+        stops = [size - 2, *[size] * self.world] if self.world > 2 else [size] * 2
+        return slice([0, *stops][self.rank], stops[self.rank])
+
+
 def cases() -> Iterator[tuple[str, dict[str, Any]]]:
     """Every head, sampled or not, and the ways of stepping for one of them."""
     for name, rate in product(MARGINS, (1.0, 0.5)):
@@ -58,11 +74,20 @@ def cases() -> Iterator[tuple[str, dict[str, Any]]]:
     yield "adamw", {**one, "optimiser.name": "adamw", "optimiser.lr": 0.01}
     yield "averaged", {**one, "optimiser.ema": 0.9, "optimiser.clip": 0.05}
     yield "more processes than classes", {"model.head": "normface:s=8", "classes": 2}
+    yield from normalised()
 
 
-def batch_of(number: int, classes: int, ranks: Ranks) -> Batch:
+def normalised() -> Iterator[tuple[str, dict[str, Any]]]:
+    """A network that normalises by the batch, which is one of all processes."""
+    one = {"model.head": "arcface:s=8", "model.backbone": "exact", "optimiser.lr": 0.01}
+    yield "normalised", {**one, "optimiser.ema": 0.9}
+    yield "normalised, accumulated", {**one, "optimiser.accumulate": 2}
+    yield "normalised, some without rows", {**one, "ranks": Uneven}
+
+
+def batch_of(number: int, classes: int, ranks: Ranks, side: int = SIDE) -> Batch:
     random = np.random.default_rng(number)
-    images = torch.from_numpy(random.integers(0, 256, (SIZE, SIDE, SIDE, 3)).astype(np.uint8))
+    images = torch.from_numpy(random.integers(0, 256, (SIZE, side, side, 3)).astype(np.uint8))
     labels = torch.from_numpy(random.integers(0, classes, SIZE))
     part = ranks.part(SIZE)
     return Batch(images[part], labels[part], tuple(map(str, range(SIZE)))[part])
@@ -71,7 +96,7 @@ def batch_of(number: int, classes: int, ranks: Ranks) -> Batch:
 def trained(values: dict[str, Any], fabric: Any) -> Found:
     """Losses, gradients, and all that a checkpoint has, after some steps."""
     ranks = ranks_of(fabric)
-    classes = values.pop("classes", CLASSES)
+    classes, rows = values.pop("classes", CLASSES), values.pop("ranks", Ranks)
     given = {"model.backbone": "tiny", "run.steps": 20, "optimiser.lr": 0.05, **values}
     config = changed(TrainConfig(), given)
     state = fresh(config, [str(n) for n in range(classes)])
@@ -79,12 +104,14 @@ def trained(values: dict[str, Any], fabric: Any) -> Found:
         module.double()
     divide(state, ranks)
     engine = Engine(state, config, fabric)
+    engine.ranks = rows(ranks.rank, ranks.world)
+    side = BACKBONES[config.model.backbone].input_size
     gradients: Found = {}
     clip = engine._clip
     engine._clip = partial(_noted, clip, gradients, state)  # type: ignore[method-assign]
     found: Found = {}
     for step in range(STEPS):
-        batches = [batch_of(10 * step + n, classes, ranks)
+        batches = [batch_of(10 * step + n, classes, engine.ranks, side)
                    for n in range(config.optimiser.accumulate)]  # fmt: skip
         report = engine.step(batches)
         assert not report.skipped, report.skipped
@@ -145,4 +172,5 @@ def run(folder: Path) -> None:
 
 if __name__ == "__main__":
     BACKBONES["tiny"] = Backbone(Tiny, SIDE, 6)
+    BACKBONES["exact"] = Backbone(Exact, Exact.input_size, Exact.embedding_dim)
     {"steps": steps, "run": lambda folder: run(Path(folder))}[sys.argv[1]](sys.argv[2])

@@ -3,7 +3,8 @@
 Of several processes each has a part of the batch and a part of the classes. The backbone is
 data-parallel: DistributedDataParallel averages its gradients, so `gather_batch` multiplies those of
 the embeddings by the number of processes, and they are the gradients of the mean over the whole
-batch. The head sees that batch on every process, and draws what it draws from one seed.
+batch. The head sees that batch on every process, and draws what it draws from one seed. Batch
+normalisation is over the whole batch, each of several that are accumulated by itself.
 
 A step whose loss or gradient is not finite changes nothing, running statistics included; it is
 counted, and named with the pictures of its batch.
@@ -12,6 +13,7 @@ counted, and named with the pictures of its batch.
 import math
 import os
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -31,6 +33,7 @@ from recognition.training.ranks import Ranks
 from recognition.training.schedules import share_at
 from recognition.training.state import State, seeded
 from recognition.training.supply import Batch
+from recognition.training.synchronised import Synchronised
 
 PRECISION = {"32": "32-true", "bf16": "bf16-mixed"}
 # what seeds are for: dropout, by rank; augmentation; whatever the head draws
@@ -156,7 +159,9 @@ class Engine:
         run, step = self.config.run, self.state.step
         labels = batch.labels.to(self.fabric.device)
         with self.fabric.no_backward_sync(self.backbone, enabled=number + 1 < of):
-            embeddings = self.backbone(self._pictures(batch, number))
+            pictures = self._pictures(batch, number)
+            with self._together():
+                embeddings = self.backbone(pictures)
             if self.ranks.any(not bool(embeddings.isfinite().all()), self.fabric.device):
                 raise _NotFiniteError("embeddings are not finite")
             if self.ranks.world > 1:
@@ -171,6 +176,10 @@ class Engine:
         return torch.stack(
             [each.detach().float().cpu() for each in (loss, *statistics[:2], cosine)]
         )
+
+    def _together(self) -> AbstractContextManager[object]:
+        """Where a forward pass of the backbone is one of all processes."""
+        return Synchronised() if self.ranks.world > 1 else nullcontext()
 
     def _pictures(self, batch: Batch, number: int) -> Tensor:
         """This process's rows, changed as they would be in the whole batch."""
