@@ -2,12 +2,17 @@
 
 python tests/training_ranks.py OUT.pt
 torchrun --nproc-per-node 3 tests/training_ranks.py OUT.pt
+
+Or a whole run, of which a process may die: `dying` begins several of three processes, which nobody
+but themselves ends, as on several machines.
 """
 
 import json
 import os
 import signal
+import socket
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -22,6 +27,7 @@ from torch import Tensor, nn
 from margin_losses import MARGINS
 from recognition.backbones.registry import BACKBONES, Backbone
 from recognition.backbones.small import SmallCNN
+from recognition.training import last_words
 from recognition.training.checkpoint import Checkpoint
 from recognition.training.config import TrainConfig
 from recognition.training.config_files import changed
@@ -145,7 +151,7 @@ def _noted(clip: Any, gradients: Found, state: State) -> float:
     return norm
 
 
-def steps(out: str) -> None:
+def steps(out: Path) -> None:
     fabric = make_fabric(TrainConfig().run)
     torch.set_default_dtype(torch.float64)
     found = {name: trained(values, fabric) for name, values in cases()}
@@ -154,14 +160,20 @@ def steps(out: str) -> None:
 
 
 def run(folder: Path) -> None:
+    """A whole run; DIES=RANK:STEP kills a process, DIES=RANK:STEP:WORDS raises in it."""
     rank, at, words = [*os.environ.get("DIES", "").split(":"), "", ""][:3]
+    busy = os.environ.get("BUSY")
     taken = Engine.step
 
     def step(self: Engine, batches: Any) -> Any:
-        if os.environ.get("RANK", "0") == rank and self.state.step == int(at):
-            if words:
-                raise MemoryError(words)
-            os.kill(os.getpid(), signal.SIGKILL)
+        if self.state.step == int(at or -1):
+            if os.environ.get("RANK", "0") == busy:
+                time.sleep(100)
+            if os.environ.get("RANK", "0") == rank:
+                (folder / "died").write_text(str(time.time()))
+                if words:
+                    raise MemoryError(words)
+                os.kill(os.getpid(), signal.SIGKILL)
         return taken(self, batches)
 
     Engine.step = step  # type: ignore[method-assign]
@@ -170,7 +182,62 @@ def run(folder: Path) -> None:
     run_training(config, folder, resume=(folder / "config.toml").exists())
 
 
+DEATHS = {
+    "the first is killed": {"DIES": "0:3"},
+    "the last is killed": {"DIES": "2:3"},
+    "the first fails": {"DIES": "0:3:no room here"},
+    "the last fails": {"DIES": "2:3:no room here"},
+    "one is busy meanwhile": {"DIES": "2:3:no room here", "BUSY": "1"},
+}
+
+
+def dying(folder: Path) -> None:
+    """Of each of DEATHS, in its own folder: how long each process lived on, and what it said."""
+    last_words.GRACE = 3
+    children = {}
+    for name, environment in DEATHS.items():
+        own = folder / name
+        own.mkdir()
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+        shared = {
+            **environment, "WORLD_SIZE": "3", "LOCAL_WORLD_SIZE": "3", "MASTER_PORT": port,
+            "MASTER_ADDR": "127.0.0.1", "TORCHELASTIC_RUN_ID": "none",
+        }  # fmt: skip
+        for rank in range(3):
+            os.environ.update(shared, RANK=str(rank), LOCAL_RANK=str(rank))
+            children[_forked(own, rank)] = name, rank
+        for key in environment:
+            del os.environ[key]
+    found: dict[str, dict[int, float]] = {name: {} for name in DEATHS}
+    while children:
+        number, _ = os.wait()
+        name, rank = children.pop(number)
+        found[name][rank] = time.time()
+    for name, ends in found.items():
+        died = float((folder / name / "run" / "died").read_text())
+        said = {r: (folder / name / f"{r}.txt").read_text() for r in ends}
+        found[name] = {r: (ends[r] - died, said[r]) for r in ends}  # type: ignore[misc]
+    print(json.dumps(found))
+
+
+def _forked(folder: Path, rank: int) -> int:
+    """The number of a child that trains; the imports are paid for once."""
+    number = os.fork()
+    if number:
+        return number
+    said = os.open(folder / f"{rank}.txt", os.O_CREAT | os.O_WRONLY)
+    os.dup2(said, 1), os.dup2(said, 2)
+    try:
+        run(folder / "run")
+    except BaseException as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+    os._exit(0)
+
+
 if __name__ == "__main__":
     BACKBONES["tiny"] = Backbone(Tiny, SIDE, 6)
     BACKBONES["exact"] = Backbone(Exact, Exact.input_size, Exact.embedding_dim)
-    {"steps": steps, "run": lambda folder: run(Path(folder))}[sys.argv[1]](sys.argv[2])
+    work = {"steps": steps, "run": run, "dying": dying}[sys.argv[1]]
+    work(Path(sys.argv[2]))

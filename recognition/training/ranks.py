@@ -5,17 +5,13 @@ one alone can know something (a picture that was broken, a validation), it is to
 """
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
-
-from recognition.errors import InputError
 
 T = TypeVar("T")
 
@@ -108,52 +104,3 @@ ALONE = Ranks()
 def is_first() -> bool:
     """Whether this process is the only one, or the first that torchrun began."""
     return os.environ.get("RANK", "0") == "0"
-
-
-DIED = "recognition/died"  # the key under which a process that stops leaves its last words
-
-
-@contextmanager
-def speaking(ranks: Ranks) -> Iterator[Ranks]:
-    """Whoever stops leaves word of it, and the others, whose exchanges then fail, stop with it.
-
-    Raises:
-        InputError: another process stopped.
-    """
-    if ranks.world == 1:
-        yield ranks
-        return
-    try:
-        yield ranks
-    except BaseException as error:
-        if not _is_of_an_exchange(error):
-            _store().set(DIED, f"process {ranks.rank}: {str(error) or type(error).__name__}")
-            raise
-        said = _last_words(ranks, str(error))
-        raise InputError(f"training has stopped on process {ranks.rank}: {said}") from error
-
-
-def _is_of_an_exchange(error: BaseException) -> bool:
-    """Whether somebody else is gone, rather than that something is wrong here."""
-    words = ("gloo", "nccl", "connection", "timed out", "socket")
-    return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
-
-
-def _last_words(ranks: Ranks, error: str) -> str:
-    """What a process that stopped said, or else what the failed exchange says."""
-    try:
-        store = _store()
-        if store.check([DIED]):
-            return str(store.get(DIED).decode())
-        store.set(DIED, f"process {ranks.rank}: {error.splitlines()[0]}")
-    except RuntimeError:  # the store went with the process that kept it
-        pass
-    return f"another process is gone ({error.splitlines()[0][:200]})"
-
-
-def _store() -> Any:
-    """Where the processes met."""
-    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-    from torch.distributed import TCPStore  # type: ignore[attr-defined]
-
-    return TCPStore(address, port, is_master=False, timeout=timedelta(seconds=5))

@@ -24,9 +24,10 @@ from recognition.training.config_files import sections_of, write_config
 from recognition.training.dividing import divide, united
 from recognition.training.engine import Engine, Report, make_fabric, ranks_of
 from recognition.training.held_folder import check_new, hold
+from recognition.training.last_words import speaking
 from recognition.training.logs import CSV, lines_until, make_loggers
 from recognition.training.monitor import Monitor, Seen, check_before
-from recognition.training.ranks import is_first, speaking
+from recognition.training.ranks import is_first
 from recognition.training.results import machine, printable, versions
 from recognition.training.run_files import CONFIG, Run, read_config_of, save_weights_of
 from recognition.training.sets import Sets, digest_of, read_sets
