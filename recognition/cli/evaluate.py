@@ -249,13 +249,23 @@ def evaluate(
             help="Resamples of the people behind each interval.",
         ),
     ] = 1000,
+    picture_map: Annotated[
+        str,
+        typer.Option(
+            "--map",
+            metavar="METHOD",
+            rich_help_panel=REPORTED,
+            help="How up to 1,500 pictures are laid out in a plane: pca, none, or tsne, which takes "
+            "some seconds.",
+        ),
+    ] = "pca",
     seed: Annotated[
         int,
         typer.Option(
             min=0,
             metavar="N",
             rich_help_panel=REPORTED,
-            help="Of the resampling and of who is enrolled.",
+            help="Of the resampling, of who is enrolled and of whom a map shows.",
         ),
     ] = 0,
     out: Annotated[
@@ -309,7 +319,7 @@ def evaluate(
     with spoken_errors():
         from recognition.cli.asked import Asked
         from recognition.cli.evaluation import run_evaluation
-        from recognition.evaluation.options import PARTS, Options, known_part
+        from recognition.evaluation.options import PARTS, Options, known_map, known_part
 
         options = Options(
             fmr=tuple(fmr or ()),
@@ -318,6 +328,7 @@ def evaluate(
             replicates=resamples,
             seed=seed,
             parts=tuple(known_part(name) for name in only or PARTS),
+            map=known_map(picture_map),
         )
         asked = Asked(
             embeddings,

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from recognition.comparisons.compared import marked_pairs
 from recognition.comparisons.pairs import compare_marked
 from recognition.datasets.embedding_files import Failure
 from recognition.datasets.pair_lists import PairList
@@ -14,6 +15,7 @@ from recognition.evaluation.failures import Lost, account_for, comparisons_lost
 from recognition.evaluation.findings import Findings
 from recognition.evaluation.options import Options
 from recognition.evaluation.parts import Parts
+from recognition.evaluation.worst import with_worst, worst_pairs
 from recognition.progress import Watch, unwatched
 
 UNKNOWN = (
@@ -28,12 +30,17 @@ def evaluate_anonymous(
     options: Options,
     failures: Sequence[Failure],
     watch: Watch = unwatched,
+    *,
+    ids: npt.ArrayLike | None = None,
 ) -> Findings:
     """Verification, accuracy in the list's folds, and calibration; intervals by comparison."""
     scores = compare_marked(embeddings, pairs.first, pairs.second, pairs.mated)
     notes: list[str] = []
     accuracy = None if pairs.folds is None else lambda: listed_accuracy(scores, pairs)
     sections = Parts(options, notes, watch).of_scores(scores, accuracy=accuracy)
+    compared = marked_pairs(pairs.first, pairs.second, pairs.mated)
+    lists = worst_pairs(scores, None, ids=ids, compared=compared)
+    sections = [with_worst(section, lists) for section in sections]
     lost = Lost(*pairs.failures)
     sections.append(account_for(comparisons_lost(scores, lost), scores, lost, options))
     described = {

@@ -110,7 +110,7 @@ def evaluate(
                 "pairs, and labels"
             )
         return evaluate_anonymous(
-            np.asarray(embeddings), pairs, options or Options(), failures, watch
+            np.asarray(embeddings), pairs, options or Options(), failures, watch, ids=ids
         )
     if labels is None:
         raise InputError(
@@ -142,7 +142,7 @@ def evaluate(
         sections.append(task.discarding(scores, quality))
     groups = task.groups(scores, grouping) if grouping is not None else None
     comparison = task.comparison(scores, np.asarray(other)) if other is not None else None
-    return Findings(task.describe(scores), sections, groups, comparison)
+    return Findings(task.describe(scores), sections, groups, comparison, task.map())
 
 
 def _require_kinds(**given: object) -> None:

@@ -19,12 +19,14 @@ class Findings:
         sections: verification, identification, ... as far as the input allows.
         groups: rates of each group at one threshold; None if none were asked for.
         comparison: differences to a second model; None if there is none.
+        map: where pictures lie in a plane; None where it is not known who is on them.
     """
 
     input: Mapping[str, Any]
     sections: Sequence[Section]
     groups: Mapping[str, Any] | None = None
     comparison: Mapping[str, Any] | None = None
+    map: Mapping[str, Any] | None = None
     _rows: Mapping[str, Row] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -49,6 +51,7 @@ class Findings:
             "sections": [_section(section) for section in self.sections],
             "groups": plain(self.groups),
             "comparison": plain(self.comparison),
+            "map": plain(self.map),
         }
 
 

@@ -18,6 +18,8 @@ Part = Literal[
     "neighbours",
 ]
 PARTS: tuple[Part, ...] = get_args(Part)
+MapMethod = Literal["pca", "tsne", "none"]
+MAPS: tuple[MapMethod, ...] = get_args(MapMethod)
 OF_COMPARISONS: tuple[Part, ...] = ("verification", "thresholds", "calibration")
 
 
@@ -31,6 +33,18 @@ def known_part(name: str) -> Part:
         if name == part:
             return part
     raise InputError(f"expected a part among {', '.join(PARTS)}, not {name!r}")
+
+
+def known_map(name: str) -> MapMethod:
+    """The way of this name to put pictures on a map.
+
+    Raises:
+        InputError: there is none.
+    """
+    for method in MAPS:
+        if name == method:
+            return method
+    raise InputError(f"expected a map among {', '.join(MAPS)}, not {name!r}")
 
 
 def require_comparisons(options: "Options", what: str) -> None:
@@ -70,9 +84,10 @@ class Options:
         replicates: resamples of the people behind each interval.
         seed: of the resamples, of who is enrolled, and of halves of the people.
         parts: which sections to make, of those the data allows.
+        map: how pictures are put on a map, see `map_pictures`.
 
     Raises:
-        InputError: a rate out of range, a part that does not exist, no resamples, or one value
+        InputError: a rate out of range, a part or map that does not exist, no resamples, or one value
             where a list is expected.
     """
 
@@ -83,6 +98,7 @@ class Options:
     replicates: int = 1000
     seed: int = 0
     parts: Sequence[Part] = PARTS
+    map: MapMethod = "pca"
 
     def __post_init__(self) -> None:
         self._check_kinds()
@@ -102,6 +118,7 @@ class Options:
                 raise InputError(f"expected a finite threshold, not {threshold}")
         for part in self.parts:
             known_part(part)
+        known_map(self.map)
         if self.replicates < 20:
             raise InputError(
                 f"expected at least 20 resamples for an interval, not {self.replicates}; "

@@ -42,11 +42,13 @@ from recognition.evaluation.normalised import normalised_section, searched_twice
 from recognition.evaluation.options import Options
 from recognition.evaluation.paired import compare_scores
 from recognition.evaluation.parts import Parts
+from recognition.evaluation.picture_map import map_pictures
 from recognition.evaluation.quality import Quality, quality_section
 from recognition.evaluation.retrieval import retrieve
-from recognition.evaluation.rows import Row, Section
+from recognition.evaluation.rows import Listing, Row, Section
 from recognition.evaluation.separability import separate
 from recognition.evaluation.tallied import verify_tally
+from recognition.evaluation.worst import with_worst, worst_of_tally, worst_pairs
 from recognition.progress import Watch
 from recognition.protocols import sample_people
 
@@ -142,6 +144,9 @@ class Task:
             sections = self._of_tally(parts, scores)
         else:
             sections = parts.of_scores(scores, accuracy=self._folded(scores))
+        if "verification" in self.options.parts:
+            lists = self._worst(scores)
+            sections = [with_worst(section, lists) for section in sections]
         failed = np.array([one.label for one in self.failures], np.str_)
         if self.pairs is None:
             parts.add(sections, "identification", lambda: self._identification(failed))
@@ -166,6 +171,19 @@ class Task:
             else replace(section, notes=(self._sample_note, *section.notes))
             for section in sections
         ]
+
+    def _worst(self, scores: Scores | Tally) -> tuple[Listing, Listing]:
+        """The pairs that errors are made of."""
+        if isinstance(scores, Tally):
+            return worst_of_tally(scores, self.labels, ids=self.ids)
+        return worst_pairs(scores, self.labels, ids=self.ids, compared=self._listed)
+
+    @property
+    def _listed(self) -> Compared | None:
+        """The rows of each pair, where a list says which are compared."""
+        if self.pairs is None:
+            return None
+        return listed_pairs(self.labels, self.pairs.first, self.pairs.second)
 
     def _folded(self, scores: Scores) -> Callable[[], Row] | None:
         """How accuracy follows from the folds of the list, if it has any."""
@@ -278,9 +296,7 @@ class Task:
         """Every score with its two pictures, of all pictures or those of the sample."""
         mask = self.sample if self.large else np.ones(len(self.labels), bool)
         kept = self._kept(self.embeddings, mask) if isinstance(scores, Tally) else scores
-        if self.pairs is None:
-            return kept, all_pairs(self.labels[mask]), mask
-        return kept, listed_pairs(self.labels, self.pairs.first, self.pairs.second), mask
+        return kept, self._listed or all_pairs(self.labels[mask]), mask
 
     def among(self, distractors: Distractors) -> Section:
         """How often people are found first among distractors."""
@@ -359,6 +375,18 @@ class Task:
             "rows": [asdict(one) for one in differences],
             "notes": notes,
         }
+
+    def map(self) -> dict[str, Any] | None:
+        """Where pictures lie in a plane."""
+        found = map_pictures(
+            self.embeddings,
+            self.labels,
+            ids=self.ids,
+            method=self.options.map,
+            seed=self.options.seed,
+            watch=self.watch,
+        )
+        return None if found is None else asdict(found)
 
     def describe(self, scores: Scores | Tally) -> dict[str, Any]:
         """What was evaluated."""
