@@ -24,8 +24,8 @@ class PictureMap:
 
     Attributes:
         method: "pca" or "tsne".
-        explained: the shares of the variance along both axes; None with t-SNE, whose axes mean
-            nothing, and where the pictures do not differ.
+        explained: the shares of the variance along both axes; zero where the pictures do not
+            differ, and None with t-SNE, whose axes mean nothing.
         x: (S,) across.
         y: (S,) up.
         person: (S,) who is on each picture.
@@ -82,16 +82,16 @@ def map_pictures(
     persons = people.names[people.codes]
     places = _shown(persons, seed)
     unit = unit_rows(given[places])
-    points, explained = principal_plane(unit)
+    points, shares = principal_plane(unit)
     if method == "tsne":
         with watch("t-SNE of the embeddings", 1) as advance:
-            points, explained = _neighbour_plane(unit, points, seed), None
+            points = _neighbour_plane(unit, points, seed)
             advance(1)
     names = np.arange(len(given)).astype(str) if ids is None else np.asarray(ids).astype(str)
     x, y = (tuple((np.round(axis, PLACES) + 0.0).tolist()) for axis in points.T)  # no -0
     return PictureMap(
         method,
-        explained,
+        shares if method == "pca" else None,
         x,
         y,
         tuple(persons[places].tolist()),
@@ -110,7 +110,7 @@ def _shown(persons: npt.NDArray[np.str_], seed: int) -> npt.NDArray[np.int64]:
     return np.sort(np.random.default_rng(seed).permutation(places)[:MOST])
 
 
-def principal_plane(unit: Floats) -> tuple[Floats, tuple[float, float] | None]:
+def principal_plane(unit: Floats) -> tuple[Floats, tuple[float, float]]:
     """Points (N, 2) along the two directions of most variance, and the shares of it there.
 
     >>> principal_plane(np.array([[0.0, 1], [0, -1], [1, 0], [-1, 0], [0, 1]]))[1]
@@ -120,7 +120,7 @@ def principal_plane(unit: Floats) -> tuple[Floats, tuple[float, float] | None]:
     variance = float(np.einsum("ij,ij->", centred, centred))
     points = np.zeros((len(unit), 2))
     if variance < FLAT * len(unit):
-        return points, None
+        return points, (0.0, 0.0)
     tall = len(centred) > centred.shape[1]
     squares = centred.T @ centred if tall else centred @ centred.T
     axes = min(2, len(squares))

@@ -9,7 +9,9 @@ import numpy.typing as npt
 from recognition.comparisons import compare_all
 from recognition.evaluation.estimates import Estimate, at_point
 from recognition.evaluation.identification import search_halves
+from recognition.evaluation.rows import Listing
 from recognition.evaluation.separability import compact
+from recognition.evaluation.worst import worst_pairs
 from recognition.metrics import (
     EqualErrorRate,
     ErrorCurve,
@@ -44,6 +46,7 @@ class Evaluation:
         curve: some hundred steps of the exact error curve.
         mated: (200,) histogram of the mated scores over [-1, 1].
         nonmated: the same of the non-mated ones.
+        worst: the false matches and misses to look at, see `worst_pairs`; empty without names.
         eer_resamples: (B,) the EER in each resample of the people. Evaluations of the same people
             with the same seed resample alike, so their differences are paired.
     """
@@ -54,6 +57,7 @@ class Evaluation:
     mated: npt.NDArray[np.int64]
     nonmated: npt.NDArray[np.int64]
     eer_resamples: npt.NDArray[np.float64]
+    worst: tuple[Listing, ...] = ()
 
 
 def evaluate_strangers(
@@ -63,6 +67,7 @@ def evaluate_strangers(
     seed: int = 0,
     replicates: int = 1000,
     enrolled_pictures: int = 5,
+    ids: npt.ArrayLike | None = None,
 ) -> Evaluation:
     """Verification over all pairs, open-set identification, angles, and separability.
 
@@ -76,6 +81,7 @@ def evaluate_strangers(
         seed: of the enrolment split and of the resampling.
         replicates: resamples of the people behind each interval.
         enrolled_pictures: pictures enrolled per person, at most half of what there are.
+        ids: (N,) names of the pictures, for the worst pairs.
 
     Raises:
         InputError: embeddings that cannot be scored, or too few people or pictures.
@@ -118,6 +124,7 @@ def evaluate_strangers(
         np.histogram(scores.mated, BINS)[0],
         np.histogram(scores.nonmated, BINS)[0],
         intervals.equal_error_rate_resamples,
+        () if ids is None else worst_pairs(scores, labels, ids=ids),
     )
 
 

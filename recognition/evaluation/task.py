@@ -16,6 +16,7 @@ from recognition.comparisons.pairs import compare_all, compare_pairs
 from recognition.comparisons.scores import Scores
 from recognition.comparisons.tally import Tally
 from recognition.datasets.embedding_files import Failure
+from recognition.datasets.health import few_pictures
 from recognition.datasets.pair_lists import PairList
 from recognition.datasets.weight_files import ClassWeights
 from recognition.disjoint import require_other_people
@@ -394,6 +395,7 @@ class Task:
             "pictures": len(self.labels),
             "people": len(np.unique(self.labels)),
             "dimensions": self.embeddings.shape[1],
+            **few_pictures(self.labels),
             "mated": len(scores.mated),
             "nonmated": scores.nonmated_count,
             "failures": [one._asdict() for one in self.failures],

@@ -185,9 +185,9 @@ def _listing(
     labels: npt.ArrayLike | None,
     ids: npt.ArrayLike | None,
 ) -> Listing:
-    def name(row: int) -> tuple[str, str | None]:
+    def name(row: int) -> tuple[str, str]:
         picture = str(row if ids is None else np.asarray(ids)[row])
-        return picture, None if labels is None else str(np.asarray(labels)[row])
+        return picture, "" if labels is None else str(np.asarray(labels)[row])
 
     rows = tuple((*name(one), *name(other), score) for one, other, score in worst)
     return Listing(key, title, HEADINGS, rows, len(rows))

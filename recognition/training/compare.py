@@ -4,6 +4,7 @@ import itertools
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,8 @@ from recognition.comparisons import compare_all
 from recognition.datasets.pictures import Pictures
 from recognition.errors import InputError
 from recognition.evaluation import Estimate, Evaluation, class_angles, evaluate_strangers
+from recognition.evaluation.options import MapMethod, known_map
+from recognition.evaluation.picture_map import PictureMap, map_pictures
 from recognition.metrics import equal_error_rate
 from recognition.progress import Watch, numbered, unwatched
 from recognition.protocols import open_set_split, split_people
@@ -45,6 +48,7 @@ class Plan:
             otherwise they have the values found on the drawn faces.
         tuning_share: the share of the people to learn from that is held out.
         replicates: resamples behind each interval.
+        map: how the test pictures of the first seed are put on a map, see `map_pictures`.
     """
 
     heads: Sequence[str]
@@ -53,8 +57,10 @@ class Plan:
     tune: bool = False
     tuning_share: float = 0.25
     replicates: int = 1000
+    map: MapMethod = "pca"
 
     def __post_init__(self) -> None:
+        known_map(self.map)
         if not self.heads:
             raise InputError("expected at least one head; leave --head out to compare all")
         settings = [_setting(head) for head in self.heads]
@@ -83,6 +89,8 @@ class Run:
         losses: (steps,) the loss of each batch.
         seconds: how long training took.
         trials: what was tried to choose the options, if anything was.
+        map: where the test pictures lie in a plane; None for all seeds but the first.
+        embedded: how many pictures a second the trained network embedded.
     """
 
     asked: str
@@ -93,6 +101,8 @@ class Run:
     losses: npt.NDArray[np.float32]
     seconds: float
     trials: Sequence[Trial] = ()
+    map: PictureMap | None = None
+    embedded: float | None = None
 
 
 def resolve(head: str) -> str:
@@ -152,10 +162,23 @@ def _compare(
             # tuned or not, heads with options learn from the same people as the others
             learn = _without_tuning_people(task.learn, plan, seed) if plan.tune else task.learn
             trained = _train(chosen, learn, plan.recipe, seed, stage)
-            evaluation, estimates = _judge(trained, learn, task.test, plan, seed, stage)
-            log.info("%s seed %d: equal error rate %.4f", chosen, seed, evaluation.eer.rate)
-            found = evaluation, estimates, trained.losses, trained.seconds, trials
-            yield Run(_key(head), chosen, seed, *found), trained
+            judged = _judge(trained, learn, task.test, plan, seed, stage)
+            log.info("%s seed %d: equal error rate %.4f", chosen, seed, judged.evaluation.eer.rate)
+            yield (
+                Run(
+                    _key(head),
+                    chosen,
+                    seed,
+                    judged.evaluation,
+                    judged.estimates,
+                    trained.losses,
+                    trained.seconds,
+                    trials,
+                    judged.map,
+                    judged.embedded,
+                ),
+                trained,
+            )
 
 
 def check_task(task: Task, plan: Plan, seed: int) -> None:
@@ -189,14 +212,25 @@ def check_task(task: Task, plan: Plan, seed: int) -> None:
     open_set_split(task.test.labels, seed=seed)
 
 
+class _Judged(NamedTuple):
+    """What one trained network is worth; see `Run`."""
+
+    evaluation: Evaluation
+    estimates: Mapping[str, Estimate]
+    map: PictureMap | None
+    embedded: float
+
+
 def _judge(
     trained: Trained, learn: Pictures, test: Pictures, plan: Plan, seed: int, watch: Watch
-) -> tuple[Evaluation, Mapping[str, Estimate]]:
+) -> _Judged:
     options = {"replicates": plan.replicates, "seed": seed}
     prepared = find_backbone(plan.recipe.backbone).standardisation
     with watch("scoring strangers", len(test) + len(learn)) as advance:
+        start = perf_counter()
         found = embed(trained.backbone, test.images, standardisation=prepared, progress=advance)
-        evaluation = evaluate_strangers(found, test.labels, **options)
+        seconds = perf_counter() - start
+        evaluation = evaluate_strangers(found, test.labels, ids=test.ids, **options)
         learned = embed(
             trained.backbone,
             learn.images,
@@ -205,7 +239,13 @@ def _judge(
         )
         weights = _class_weights(trained, learned, learn.labels)
         angles = class_angles(learned, learn.labels, weights, trained.people, **options)
-    return evaluation, {**evaluation.estimates, **angles}
+    shown = None
+    if seed == plan.seeds[0]:
+        shown = map_pictures(
+            found, test.labels, ids=test.ids, method=plan.map, seed=seed, watch=watch
+        )
+    estimates = {**evaluation.estimates, **angles}
+    return _Judged(evaluation, estimates, shown, len(test) / seconds)
 
 
 def _class_weights(

@@ -12,8 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from recognition.datasets.health import health_of, shared_pictures
 from recognition.datasets.pictures import Pictures
 from recognition.evaluation import BINS, Estimate
+from recognition.evaluation.findings import plain
+from recognition.peak import peak_gib
 from recognition.training.compare import Plan, Run, Task, paired_difference
 
 BASELINE = "normface"
@@ -37,6 +40,7 @@ def describe(
     return {
         "command": printable(command),
         "seconds": round(seconds, 1),
+        "peak_gib": peak_gib(),
         "versions": versions(),
         "machine": machine(),
         "recipe": asdict(plan.recipe),
@@ -105,6 +109,10 @@ def _run(run: Run) -> dict[str, Any]:
         "curve": {"fmr": curve.fmr.tolist(), "fnmr": curve.fnmr.tolist()},
         "mated": run.evaluation.mated.tolist(),
         "nonmated": run.evaluation.nonmated.tolist(),
+        "seconds_a_step": run.seconds / max(1, len(run.losses)),
+        "pictures_a_second": run.embedded,
+        "worst": [_printable(plain(asdict(each))) for each in run.evaluation.worst],
+        "map": None if run.map is None else _printable(plain(asdict(run.map))),
     }
 
 
@@ -133,6 +141,7 @@ def describe_data(task: Task, seed: int) -> dict[str, Any]:
         "source": printable(task.test.source),
         "learn": _side(task.learn),
         "test": _side(task.test),
+        "on_both_sides": shared_pictures(task.test, task.learn),
         "skipped": [entry._asdict() for entry in skipped],
         "notes": [printable(note) for note in notes],
     }
@@ -143,6 +152,15 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def _printable(value: Any) -> Any:
+    """The same with every name as any file takes it."""
+    if isinstance(value, dict):
+        return {key: _printable(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_printable(entry) for entry in value]
+    return printable(value) if isinstance(value, str) else value
+
+
 def _side(pictures: Pictures) -> dict[str, Any]:
     digest = hashlib.sha256(pictures.images.tobytes())
     digest.update("\n".join(pictures.labels.tolist()).encode("utf-8", "surrogatepass"))
@@ -151,6 +169,7 @@ def _side(pictures: Pictures) -> dict[str, Any]:
         "pictures": len(pictures),
         "size": list(pictures.images.shape[1:3]),
         "sha256": digest.hexdigest(),
+        **_printable(health_of(pictures)),
     }
 
 
@@ -163,6 +182,7 @@ def versions() -> dict[str, str]:
 def machine() -> dict[str, Any]:
     """What was computed on."""
     return {
+        "system": platform.system(),
         "processor": platform.machine(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),

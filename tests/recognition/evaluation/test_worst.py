@@ -125,7 +125,7 @@ def test_where_nobody_knows_the_people_pictures_stand_for_them():
     scores = compare_marked(rows, first, second, mated)
     false, misses = worst_pairs(scores, None, ids=ids, compared=marked_pairs(first, second, mated))
     best = int(np.flatnonzero(~mated)[scores.nonmated.argmax()])
-    assert false.rows[0] == (ids[best], None, ids[best + 1], None, scores.nonmated.max())
+    assert false.rows[0] == (ids[best], "", ids[best + 1], "", scores.nonmated.max())
     assert len(misses.rows) == min(MOST, mated.sum()) > 0
     assert misses.rows[0][4] == scores.mated.min()
 

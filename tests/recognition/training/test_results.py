@@ -56,7 +56,7 @@ def test_results_say_what_was_done_with_what_and_where(results):
     assert (results["seeds"], results["resamples"]) == ([0, 1, 2], 20)
     assert results["data"] == [{"source": "here"}]
     assert {"python", "numpy", "torch", "margin-recognition"} <= set(results["versions"])
-    assert set(results["machine"]) == {"processor", "cores", "threads"}
+    assert set(results["machine"]) == {"system", "processor", "cores", "threads"}
     assert len(results["bins"]) == 201
     assert results["bins"][:2] == [-1, -0.99]
 
