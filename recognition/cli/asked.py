@@ -37,6 +37,7 @@ class Asked:
     media: str | None = None
     weight: str | None = None
     pooling: Sequence[str] = ()
+    images: Path | None = None
 
     def __post_init__(self) -> None:
         self._check_source()
@@ -122,9 +123,27 @@ class Asked:
                 "--weights adds to separability, which is of all pictures; leave out --pairs, and "
                 "name --only separability if parts are named"
             )
+        if self.images is not None:
+            self._check_images(self.images)
         if self.cohort is None and (self.normalise or self.cohort_top):
             raise InputError("--normalise and --cohort-top go with --cohort")
         known_method(self.normalise or "as")
+
+    def _check_images(self, folder: Path) -> None:
+        """Pictures are found by their ids."""
+        without = {"--scores": self.scores, "--ijb": self.ijb, "--blufr": self.blufr,
+                   "--templates": self.templates}  # fmt: skip
+        named = [name for name, value in without.items() if value]
+        if named or self.anonymous:
+            raise InputError(
+                f"--include-images: expected embeddings whose ids are paths of pictures, which "
+                f"{named[0] if named else 'a .bin'} has not; leave out one of them"
+            )
+        if not folder.is_dir():
+            raise InputError(
+                f"--include-images: expected a folder, got {folder}; name the one that the ids "
+                "are paths below"
+            )
 
     def _check_templates(self) -> None:
         columns = {"--media": self.media, "--weight": self.weight}

@@ -155,6 +155,16 @@ def compare(
     seed: Annotated[
         int, typer.Option(min=0, metavar="N", rich_help_panel=TRAINING, help="The first seed.")
     ] = 0,
+    picture_map: Annotated[
+        str,
+        typer.Option(
+            "--map",
+            metavar="METHOD",
+            rich_help_panel=OUTPUT,
+            help="How up to 1,500 pictures of the people never seen are laid out in a plane: pca, "
+            "none, or tsne, which takes some seconds a head.",
+        ),
+    ] = "pca",
     out: Annotated[
         Path | None,
         typer.Option(
@@ -163,6 +173,15 @@ def compare(
             help="The run folder, which must be new.  [default: runs/NAME-DATE-TIME]",
         ),
     ] = None,
+    include_images: Annotated[
+        bool,
+        typer.Option(
+            "--include-images",
+            rich_help_panel=OUTPUT,
+            help="Show the worst pairs' pictures in report.html, small. The report then holds "
+            "pictures of people: personal data.",
+        ),
+    ] = False,
     as_json: Annotated[
         bool,
         typer.Option(
@@ -186,6 +205,7 @@ def compare(
     """  # noqa: D301 \b keeps the lines apart
     with spoken_errors():
         from recognition.cli.comparison import Data, run_comparison
+        from recognition.evaluation.options import known_map
         from recognition.training.choices import DEFAULT_HEADS
         from recognition.training.compare import Plan
         from recognition.training.recipe import Recipe
@@ -205,7 +225,8 @@ def compare(
             range(seed, seed + seeds),
             tune,
             replicates=200 if quick else 1000,
+            map=known_map(picture_map),
         )
         moment = datetime.now().strftime("%Y%m%d-%H%M%S")
         folder = Path("runs", f"{source.name}-{moment}") if out is None else out
-        run_comparison(source, plan, folder, as_json=as_json)
+        run_comparison(source, plan, folder, as_json=as_json, images=include_images)

@@ -2,7 +2,7 @@
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,16 @@ from typing import Any
 import typer
 
 from recognition.backbones.registry import find_backbone
-from recognition.cli.console import bar, command_line, counter, show_lines, show_tables
+from recognition.cli.console import (
+    bar,
+    command_line,
+    counter,
+    name_skipped,
+    show_lines,
+    show_tables,
+)
 from recognition.cli.run_log import logged
+from recognition.datasets.decoding import Source
 from recognition.datasets.drawn import draw_faces
 from recognition.datasets.fetchers import fetch_lfw, fetch_olivetti
 from recognition.datasets.people_lists import read_chosen
@@ -24,6 +32,7 @@ from recognition.report.html.compared import document
 from recognition.report.html.render import render
 from recognition.report.run_folder import check_free, run_folder
 from recognition.report.table import markdown, notes, tables, verdict
+from recognition.report.thumbnails import pictures_of, thumbnails
 from recognition.training.compare import Plan, Run, Task, compare
 from recognition.training.results import describe, describe_data, printable
 from recognition.training.weights import save_weights
@@ -115,8 +124,17 @@ def _read(path: Path, size: int, people: str | None, seed: int) -> Pictures:
     return pictures
 
 
-def run_comparison(source: Data, plan: Plan, folder: Path, *, as_json: bool) -> None:
-    """Compare, write the run folder, print.
+def _worst_pictures(run: Run, test: Pictures) -> dict[str, Source]:
+    """The pixels of the pictures in a head's lists, by the names they have there."""
+    places = {printable(name): place for place, name in enumerate(test.ids.tolist())}
+    names = pictures_of([asdict(each) for each in run.evaluation.worst])
+    return {printable(name): test.images[places[printable(name)]].copy() for name in names}
+
+
+def run_comparison(
+    source: Data, plan: Plan, folder: Path, *, as_json: bool, images: bool = False
+) -> None:
+    """Compare, write the run folder, print; with `images` the report shows the worst pairs.
 
     Raises:
         InputError: anything that cannot be; nothing has been written by then.
@@ -125,6 +143,7 @@ def run_comparison(source: Data, plan: Plan, folder: Path, *, as_json: bool) -> 
     check_free(folder)
     size = find_backbone(plan.recipe.backbone).input_size
     runs: list[Run] = []
+    shown: dict[str, Source] = {}
     data: dict[int, dict[str, Any]] = {}
 
     @lru_cache(maxsize=1)  # tasks are asked for twice: all are checked before there is a folder
@@ -138,12 +157,17 @@ def run_comparison(source: Data, plan: Plan, folder: Path, *, as_json: bool) -> 
         for run, trained in pending:
             save_weights(run, trained, partial / "weights", plan.recipe)
             runs.append(run)
+            if images and run.seed == plan.seeds[0]:
+                shown |= _worst_pictures(run, task_of(run.seed).test)
         seconds = time.perf_counter() - start
         results = describe(runs, plan, list(data.values()), command=command_line(), seconds=seconds)
         text = json.dumps(results, indent=1, allow_nan=False)
+        small = thumbnails(shown)
+        name_skipped(small.skipped)
+        page = render(document(results, small.pictures))
         (partial / "results.json").write_text(text + "\n", encoding="utf-8")
         (partial / "table.md").write_text(markdown(results), encoding="utf-8")
-        (partial / "report.html").write_text(render(document(results)), encoding="utf-8")
+        (partial / "report.html").write_text(page, encoding="utf-8")
         save_figures(results, partial)
     if as_json:
         typer.echo(text)

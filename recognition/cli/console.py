@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from textwrap import fill
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich import box
@@ -25,10 +25,14 @@ from recognition.progress import Advance
 from recognition.report.table import Table
 from recognition.report.text import legible
 
+if TYPE_CHECKING:
+    from recognition.datasets.pictures import Skipped
+
 SAYS_NO, BAD_INPUT, FAULT = 1, 2, 70  # 70: as sysexits.h calls what should not happen
 INTERRUPTED, CLOSED = 130, 141  # 141: as shells say it of a closed pipe
 SOON = 1.0  # seconds: what is over by then needs no bar
 _KEPT = "\ufdd0"  # a space where no line may be cut; no character, so no name has it
+NAMED = 10  # pictures that the report does not show
 MOST_COLUMNS = 100  # longer lines are hard to read
 _bars: "list[tqdm[Any]]" = []  # on the terminal now, the innermost last
 
@@ -174,6 +178,14 @@ def shown_warnings() -> Iterator[None]:
 def show_json(told: Mapping[str, Any]) -> None:
     """Print JSON in ASCII, which any terminal takes and from which every name can be read exactly."""
     typer.echo(json.dumps(told, indent=1, allow_nan=False))
+
+
+def name_skipped(skipped: "Sequence[Skipped]") -> None:
+    """Say on stderr which pictures the report does not show, and why."""
+    for one in skipped[:NAMED]:
+        typer.echo(f"not shown {legible(one.path)!r}: {legible(one.reason)}", err=True)
+    if len(skipped) > NAMED:
+        typer.echo(f"not shown {len(skipped) - NAMED:,} more", err=True)
 
 
 def command_line() -> str:

@@ -276,6 +276,15 @@ def evaluate(
             help="The run folder, which must be new.  [default: runs/NAME-DATE-TIME]",
         ),
     ] = None,
+    include_images: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            rich_help_panel=OUTPUT,
+            help="Show the pictures to look at in report.html, small; ids are their paths below "
+            "this folder. The report then holds pictures of people: personal data.",
+        ),
+    ] = None,
     as_json: Annotated[
         bool,
         typer.Option(
@@ -354,7 +363,8 @@ def evaluate(
             cohort=cohort,
             normalise=normalise,
             cohort_top=cohort_top,
+            images=include_images,
         )
         moment = datetime.now().strftime("%Y%m%d-%H%M%S")
         folder = Path("runs", f"{asked.name}-{moment}") if out is None else out
-        run_evaluation(asked, folder, as_json=as_json)
+        run_evaluation(asked, folder, as_json=as_json, images=include_images)

@@ -1,7 +1,9 @@
 """What `recognition evaluate` does, in order: read and judge, write, show."""
 
 import json
+import platform
 import time
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -9,9 +11,10 @@ from typing import Any
 import typer
 
 from recognition.cli.asked import Asked
-from recognition.cli.console import command_line, show_lines, show_tables
+from recognition.cli.console import command_line, name_skipped, show_lines, show_tables
 from recognition.cli.judging import judge
 from recognition.evaluation.findings import Findings
+from recognition.peak import peak_gib
 from recognition.report.curves import save_curves
 from recognition.report.html.evaluated import document
 from recognition.report.html.render import render
@@ -20,10 +23,19 @@ from recognition.report.run_folder import check_free, run_folder
 from recognition.report.sheet import notes, tables
 from recognition.report.summary import headline, summary
 from recognition.report.text import legible
+from recognition.report.thumbnails import from_folder, pictures_of
 
 
-def run_evaluation(asked: Asked, folder: Path, *, as_json: bool) -> None:
+def run_evaluation(
+    asked: Asked, folder: Path, *, as_json: bool, images: Path | None = None
+) -> None:
     """Evaluate, write the run folder, print.
+
+    Args:
+        asked: what to evaluate.
+        folder: where to write it.
+        as_json: print results.json.
+        images: the folder of the pictures that the report is to show, if any.
 
     Raises:
         InputError: anything that cannot be; nothing has been written by then.
@@ -37,7 +49,7 @@ def run_evaluation(asked: Asked, folder: Path, *, as_json: bool) -> None:
         (partial / "results.json").write_text(text + "\n", encoding="utf-8")
         page = markdown(results, save_curves(results, partial))
         (partial / "table.md").write_text(page, encoding="utf-8")
-        (partial / "report.html").write_text(render(document(results)), encoding="utf-8")
+        (partial / "report.html").write_text(page_of(results, images), encoding="utf-8")
     if as_json:
         typer.echo(text)
         return
@@ -46,6 +58,25 @@ def run_evaluation(asked: Asked, folder: Path, *, as_json: bool) -> None:
     if notes(results):
         show_lines([*notes(results), ""])
     typer.echo(f"Written to {legible(str(folder))}")
+
+
+def page_of(results: Mapping[str, Any], images: Path | None) -> str:
+    """The page of the results, with small pictures where their folder is named."""
+    if images is None:
+        return render(document(results))
+    shown = from_folder(pictures_of(_lists(results)), images)
+    name_skipped(shown.skipped)
+    return render(document(results, shown.pictures))
+
+
+def _lists(results: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Every list of pictures, the worst pairs first."""
+    return [
+        listing
+        for section in results["sections"]
+        if section["key"] in ("verification", "neighbours")
+        for listing in section["lists"]
+    ]
 
 
 def _described(asked: Asked, findings: Findings, seconds: float) -> dict[str, Any]:
@@ -58,6 +89,8 @@ def _described(asked: Asked, findings: Findings, seconds: float) -> dict[str, An
         "version": metadata.version("margin-recognition"),
         "command": legible(command_line()),
         "seconds": round(seconds, 1),
+        "peak_gib": peak_gib(),
+        "system": platform.system(),
         "name": legible(asked.title),
         "seed": asked.options.seed,
         "resamples": asked.options.replicates,

@@ -74,17 +74,37 @@ def decode(source: Source, height: int, width: int) -> Pixels:
     Raises:
         Exception: nearly any, where there is no such picture; `few_words` says why.
     """
+    with _turned(source, max(height, width)) as image:
+        return fit(image, height, width)
+
+
+def shrunk(source: Source, side: int) -> Pixels:
+    """One picture as `decode` reads it, (h, w, 3), its longer side at most `side`; never enlarged.
+
+    Raises:
+        Exception: nearly any, where there is no such picture; `few_words` says why.
+    """
+    with _turned(source, side) as image:
+        scale = min(1.0, side / max(image.size))
+        width, height = (max(1, round(length * scale)) for length in image.size)
+        return fit(image, height, width)
+
+
+@contextmanager
+def _turned(source: Source, side: int) -> Iterator[Image.Image]:
+    """A picture upright, in its own mode, of which no more than about twice `side` is decoded."""
     if isinstance(source, Path):
         _require_regular(source)
     elif isinstance(source, np.ndarray):
         if source.ndim == 3:
-            return fit(Image.fromarray(source), height, width)
+            yield Image.fromarray(source)
+            return
         source = source.tobytes()
     file = source if isinstance(source, Path) else io.BytesIO(source)
-    side = 2 * max(height, width)  # still larger than asked, whichever way it is turned
     with opened(file) as image:
-        image.draft(None, (side, side))
-        return fit(upright(image).image, height, width)
+        # still larger than asked, whichever way it is turned
+        image.draft(None, (2 * side, 2 * side))
+        yield upright(image).image
 
 
 @contextmanager

@@ -353,3 +353,61 @@ def test_people_goes_with_pictures_of_ones_own(tmp_path: Path) -> None:
     result = run("--people", 20, "--quick", "--out", tmp_path / "run")
     assert result.exit_code == 2
     assert "--people goes with" in result.stderr
+
+
+def test_worst_pairs_and_maps_are_written_and_shown_if_asked(people: Path, tmp_path: Path) -> None:
+    heads = ["--head", "normface", "--head", "arcface"]
+    out = tmp_path / "out"
+    found = run(people, *FAST, *heads, "--seeds", 2, "--include-images", "--out", out)
+    assert found.exit_code == 0, found.output
+    results = json.loads((out / "results.json").read_text())
+    names = {str(path.relative_to(people)) for path in people.rglob("*.png")}
+    for head in results["heads"]:
+        first, second = head["runs"]
+        assert [each["key"] for each in first["worst"]] == ["false-matches", "misses"]
+        for listing in first["worst"]:
+            assert listing["rows"]
+            for one, who, other, whom, score in listing["rows"]:
+                assert {one, other} <= names
+                assert (one.split("/")[0], other.split("/")[0]) == (who, whom)
+                assert (who == whom) == (listing["key"] == "misses")
+                assert -1 <= score <= 1
+        assert (first["map"]["shown"], first["map"]["of"], second["map"]) == (16, 16, None)
+        assert set(first["map"]["picture"]) <= names
+        assert min(first["seconds_a_step"], first["pictures_a_second"]) > 0
+    assert results["peak_gib"] > 0.01
+    for side in ("learn", "test"):
+        data = results["data"][0][side]
+        assert (data["fewer_than_2"], data["fewer_than_5"]) == (0, 4)
+        assert data["copies"]["total"] == 0
+    assert results["data"][0]["on_both_sides"] == 0
+    page = (out / "report.html").read_text()
+    assert "data:image/jpeg;base64," in page
+
+
+def test_without_asking_no_picture_is_in_the_report(finished: tuple[Result, Path]) -> None:
+    assert "data:image/jpeg" not in (finished[1] / "report.html").read_text()
+
+
+def test_one_picture_under_two_names_and_on_both_sides_is_told(tmp_path: Path) -> None:
+    drawn = draw_faces(8, 4, size=32)
+    for image, label, name in zip(drawn.images, drawn.labels, drawn.ids, strict=True):
+        for side in ("learn", "test"):
+            path = tmp_path / side / f"{side} {label}" / f"{Path(name).name}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            other = drawn.images[::-1][drawn.ids.tolist().index(name)]
+            Image.fromarray(image if side == "learn" else 255 - other).save(path)
+    copied = next((tmp_path / "learn").rglob("*.png"))
+    for side, place in (("learn", "new"), ("test", "other")):
+        (tmp_path / side / place).mkdir()
+        shutil.copy(copied, tmp_path / side / place / "1.png")
+    sources = ["--train", tmp_path / "learn", "--test", tmp_path / "test"]
+    heads = ["--head", "normface", "--map", "none"]
+    found = run(*sources, *FAST, *heads, "--out", tmp_path / "out")
+    assert found.exit_code == 0, found.output
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    (data,) = results["data"]
+    assert data["on_both_sides"] == 1
+    assert (data["learn"]["copies"]["total"], data["test"]["copies"]["total"]) == (1, 0)
+    assert (data["learn"]["fewer_than_2"], data["learn"]["fewer_than_5"]) == (1, 9)
+    assert results["heads"][0]["runs"][0]["map"] is None

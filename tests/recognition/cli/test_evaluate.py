@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from picture_files import write_bin
+from PIL import Image
 from safetensors.numpy import save_file
 from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner, Result
@@ -571,3 +572,62 @@ def test_a_folder_of_megafaces_features_is_judged_among_distractors(tmp_path: Pa
     astray = run(*given, "--distractors-list", names, "--out", tmp_path / "no")
     assert astray.exit_code == 2
     assert "--distractors-list: expected it beside a folder" in astray.stderr
+
+
+def test_images_are_shown_where_their_folder_is_named(faces: Path, tmp_path: Path) -> None:
+    _, _, ids, _ = people()
+    for name in ids[1:]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (150, 100), (200, 40, 90)).save(tmp_path / name)
+    only = ["--only", "verification", *FAST]
+    shown = run(faces, "--include-images", tmp_path, "--out", tmp_path / "one", *only)
+    assert shown.exit_code == 0, shown.output
+    worst = results(tmp_path / "one")["sections"][0]["lists"]
+    named = {name for each in worst for row in each["rows"] for name in row[:3:2]}
+    page = (tmp_path / "one" / "report.html").read_text()
+    assert page.count("data:image/jpeg;base64,") >= len(named - {ids[0]}) > 10
+    assert ("not shown" in shown.stderr) == (ids[0] in named)
+    plain = run(faces, "--out", tmp_path / "two", *only)
+    assert plain.exit_code == 0, plain.output
+    assert "data:image/jpeg" not in (tmp_path / "two" / "report.html").read_text()
+    assert "False matches?" in plain.stdout
+    assert "Misses?" in (tmp_path / "two" / "table.md").read_text()
+
+
+def test_pictures_without_a_file_are_named_and_nothing_fails(faces: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    options = ["--include-images", tmp_path / "empty", "--only", "verification", *FAST]
+    found = run(faces, *options, "--out", tmp_path / "out")
+    assert found.exit_code == 0, found.output
+    assert found.stderr.count("not shown 'p") == 10
+    assert "more" in found.stderr
+
+
+def test_images_are_refused_where_ids_are_no_paths(faces: Path, tmp_path: Path) -> None:
+    scores = tmp_path / "scores.csv"
+    scores.write_text("score,mated\n1,1\n0,0\n")
+    for given, said in (
+        ((faces, "--include-images", faces), "expected a folder"),
+        (("--scores", scores, "--include-images", tmp_path), "--scores has not"),
+        ((faces, "--pairs", "lfw.bin", "--include-images", tmp_path), "a .bin has not"),
+    ):
+        refused = run(*given, "--out", tmp_path / "out")
+        assert refused.exit_code == 2
+        assert said in refused.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_map_is_made_as_asked_and_what_it_cost_is_written(faces: Path, tmp_path: Path) -> None:
+    for method in ("pca", "tsne", "none"):
+        options = ["--map", method, "--only", "verification", *FAST, "--out", tmp_path / method]
+        assert run(faces, *options).exit_code == 0
+    made = {name: results(tmp_path / name) for name in ("pca", "tsne", "none")}
+    assert made["none"]["map"] is None
+    assert [made[name]["map"]["method"] for name in ("pca", "tsne")] == ["pca", "tsne"]
+    assert made["pca"]["map"]["shown"] == 72
+    assert made["pca"]["map"]["x"] != made["tsne"]["map"]["x"]
+    assert made["pca"]["peak_gib"] > 0.01
+    assert made["pca"]["system"]
+    assert (made["pca"]["input"]["fewer_than_2"], made["pca"]["input"]["fewer_than_5"]) == (0, 0)
+    refused = run(faces, "--map", "umap", "--out", tmp_path / "out")
+    assert (refused.exit_code, "pca, tsne, none" in refused.stderr) == (2, True)
