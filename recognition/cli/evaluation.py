@@ -11,10 +11,11 @@ from typing import Any
 import typer
 
 from recognition.cli.asked import Asked
-from recognition.cli.console import command_line, name_skipped, show_lines, show_tables
+from recognition.cli.console import bar, command_line, name_skipped, show_lines, show_tables
 from recognition.cli.judging import judge
 from recognition.evaluation.findings import Findings
 from recognition.peak import peak_gib
+from recognition.progress import Timed
 from recognition.report.curves import save_curves
 from recognition.report.html.evaluated import document
 from recognition.report.html.render import render
@@ -42,8 +43,9 @@ def run_evaluation(
     """
     start = time.perf_counter()
     check_free(folder)
-    findings = judge(asked)
-    results = _described(asked, findings, time.perf_counter() - start)
+    watch = Timed(bar)
+    findings = judge(asked, watch)
+    results = _described(asked, findings, time.perf_counter() - start, watch.seconds)
     text = json.dumps(results, indent=1, allow_nan=False)
     with run_folder(folder) as partial:
         (partial / "results.json").write_text(text + "\n", encoding="utf-8")
@@ -79,7 +81,9 @@ def _lists(results: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     ]
 
 
-def _described(asked: Asked, findings: Findings, seconds: float) -> dict[str, Any]:
+def _described(
+    asked: Asked, findings: Findings, seconds: float, stages: Mapping[str, float]
+) -> dict[str, Any]:
     found = findings.as_dict()
     found["input"]["source"] = legible(asked.source)
     if found["comparison"] is not None and asked.compare is not None:
@@ -89,6 +93,7 @@ def _described(asked: Asked, findings: Findings, seconds: float) -> dict[str, An
         "version": metadata.version("margin-recognition"),
         "command": legible(command_line()),
         "seconds": round(seconds, 1),
+        "stages": {name: round(took, 3) for name, took in stages.items()},
         "peak_gib": peak_gib(),
         "system": platform.system(),
         "name": legible(asked.title),

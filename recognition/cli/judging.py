@@ -32,6 +32,7 @@ from recognition.evaluation.ijb import align_faces, evaluate_ijb
 from recognition.evaluation.quality import Quality, column_quality, norm_quality
 from recognition.evaluation.task import Grouping
 from recognition.metrics.normalisation import TOP
+from recognition.progress import Watch
 from recognition.report.text import legible
 from recognition.templates import Pooling
 
@@ -39,8 +40,8 @@ SHOWN = 10  # failed pictures named on stderr
 Matrix = npt.NDArray[Any]
 
 
-def judge(asked: Asked) -> Findings:
-    """Read what was named, and judge it.
+def judge(asked: Asked, watch: Watch = bar) -> Findings:
+    """Read what was named, and judge it; `watch` is told how far judging is.
 
     Raises:
         InputError: files that cannot be read, or that do not go together.
@@ -49,23 +50,23 @@ def judge(asked: Asked) -> Findings:
         paths = tuple(asked.scores)
         given = paths[0] if len(paths) == 1 else (paths[0], paths[1])
         scores = read_scores(given, distances=asked.distances)
-        return evaluate_scores(scores, options=asked.options, watch=bar)
+        return evaluate_scores(scores, options=asked.options, watch=watch)
     labelled = not asked.anonymous and asked.ijb is None
     table = _read(asked.embeddings, asked.names, labelled=labelled)
     _name_failures(table)
     if asked.ijb is not None:
-        findings = _by_ijb(asked, table, asked.ijb)
+        findings = _by_ijb(asked, table, asked.ijb, watch)
     elif asked.blufr is not None:
-        findings = evaluate_blufr(table, read_blufr(asked.blufr), watch=bar)
+        findings = evaluate_blufr(table, read_blufr(asked.blufr), watch=watch)
     else:
-        findings = _as_usual(asked, table)
+        findings = _as_usual(asked, table, watch)
     if table.contract is None:
         return findings
     contract = json.loads(table.contract.to_json())
     return replace(findings, input={**findings.input, "contract": contract})
 
 
-def _as_usual(asked: Asked, table: EmbeddingFile) -> Findings:
+def _as_usual(asked: Asked, table: EmbeddingFile, watch: Watch) -> Findings:
     weights = read_weights(asked.weights) if asked.weights is not None else None
     table, said = _pooled(asked, table)
     table, other, more = _beside_another(asked, table)
@@ -84,13 +85,13 @@ def _as_usual(asked: Asked, table: EmbeddingFile) -> Findings:
         distractors=_distractors(asked, table),
         normaliser=_cohort(asked, table),
         quality=_quality(asked, table),
-        watch=bar,
+        watch=watch,
     )
     findings.input["notes"].extend([*said, *more, *chosen])
     return findings
 
 
-def _by_ijb(asked: Asked, table: EmbeddingFile, folder: Path) -> Findings:
+def _by_ijb(asked: Asked, table: EmbeddingFile, folder: Path, watch: Watch) -> Findings:
     protocol = read_ijb(folder, watch=bar)
     findings = evaluate_ijb(
         table.embeddings,
@@ -98,7 +99,7 @@ def _by_ijb(asked: Asked, table: EmbeddingFile, folder: Path) -> Findings:
         faces=align_faces(table, protocol),
         pooling=Pooling.of(asked.pooling),
         options=asked.options,
-        watch=bar,
+        watch=watch,
     )
     findings.input["failures"].extend(failure._asdict() for failure in table.failures)
     return findings

@@ -75,7 +75,11 @@ def worst_pairs(
 def worst_of_tally(
     tally: Tally, labels: npt.ArrayLike, *, ids: npt.ArrayLike | None = None
 ) -> tuple[Listing, Listing]:
-    """The same of all pairs of a tally, whose tail knows the pictures of the highest scores."""
+    """The same of all pairs of a tally, whose tail knows the pictures of the highest scores.
+
+    False matches are those of the tail: fewer than twelve where it holds fewer, which only happens
+    where countless scores are equal or few people fill it.
+    """
     one, other = tally.tail_pairs.T
     everyone = np.asarray(labels)
     return _listings(
@@ -108,8 +112,8 @@ def _listings(
     lowest = _highest(-scores, rows, labels, _person)
     missed = [(one, other, -score) for one, other, score in lowest]
     return (
-        _listing(FALSE_MATCHES, "False matches? Two people, most alike", false, labels, ids),
-        _listing(MISSES, "Misses? One person, least alike", missed, labels, ids),
+        _listing(FALSE_MATCHES, "Two people, most alike: false matches?", false, labels, ids),
+        _listing(MISSES, "One person, least alike: misses?", missed, labels, ids),
     )
 
 

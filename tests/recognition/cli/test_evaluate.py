@@ -590,8 +590,8 @@ def test_images_are_shown_where_their_folder_is_named(faces: Path, tmp_path: Pat
     plain = run(faces, "--out", tmp_path / "two", *only)
     assert plain.exit_code == 0, plain.output
     assert "data:image/jpeg" not in (tmp_path / "two" / "report.html").read_text()
-    assert "False matches?" in plain.stdout
-    assert "Misses?" in (tmp_path / "two" / "table.md").read_text()
+    assert "most alike: false matches?" in plain.stdout
+    assert "least alike: misses?" in (tmp_path / "two" / "table.md").read_text()
 
 
 def test_pictures_without_a_file_are_named_and_nothing_fails(faces: Path, tmp_path: Path) -> None:
@@ -628,6 +628,9 @@ def test_a_map_is_made_as_asked_and_what_it_cost_is_written(faces: Path, tmp_pat
     assert made["pca"]["map"]["x"] != made["tsne"]["map"]["x"]
     assert made["pca"]["peak_gib"] > 0.01
     assert made["pca"]["system"]
+    stages = made["tsne"]["stages"]
+    assert set(stages) == {"verification", "t-SNE of the embeddings"}
+    assert sum(stages.values()) <= made["tsne"]["seconds"] + 0.1
     assert (made["pca"]["input"]["fewer_than_2"], made["pca"]["input"]["fewer_than_5"]) == (0, 0)
     refused = run(faces, "--map", "umap", "--out", tmp_path / "out")
     assert (refused.exit_code, "pca, tsne, none" in refused.stderr) == (2, True)
