@@ -191,8 +191,8 @@ def compare(
 ) -> None:
     """Train one backbone with each head and score every one on people never seen in training.
 
-    Prints four tables and writes a run folder: results.json, table.md, scores.png, det.png, the
-    weights of every head, and a log.
+    Prints four tables and writes a run folder: results.json, table.md, scores.png, det.png,
+    fnir.png, the weights of every head, and a log.
 
     \b
     recognition compare                      draws faces; about four minutes

@@ -31,6 +31,7 @@ from recognition.metrics.intervals import (
     identification_intervals,
     wilson,
 )
+from recognition.metrics.operating import identification_rates
 from recognition.metrics.resampling import draw
 from recognition.metrics.searches import KEPT, Searches, pool, with_failures
 from recognition.metrics.verification import allowed_errors
@@ -58,6 +59,7 @@ def identify_strangers(
     fpir_targets: Sequence[float] = (0.1, 0.01),
     ranks: Sequence[int] = (1, 5, 10, 20),
     failures: npt.ArrayLike = (),
+    thresholds: Sequence[float] | None = None,
     progress: Watch | None = None,
 ) -> Section:
     """CMC, FNIR at FPIR, selectivity, OSCR and growth of the gallery, with their intervals.
@@ -70,7 +72,7 @@ def identify_strangers(
     and `selectivity@fpir=0.1`; then `oscr`, and `fpir@gallery=20`, `fnir@gallery=20` ... for the
     largest sizes of the gallery at the threshold of the highest target that can be measured; and
     `fte` where there are failures.
-    Curves are `cmc`, `oscr` and `growth@fpir=0.1`.
+    Curves are `cmc`, `oscr`, `operating` (both error rates by threshold) and `growth@fpir=0.1`.
 
     A picture that could not be embedded counts once as a miss, in the half in which its person is
     or would have been enrolled, and once as a true reject; twice as a true reject if the person
@@ -85,6 +87,7 @@ def identify_strangers(
         fpir_targets: shares of the strangers who may be taken for someone.
         ranks: the k of CMC(k); those beyond the smaller gallery are left out.
         failures: (F,) the person on each picture that could not be embedded.
+        thresholds: of the curve `operating`, beside those of the targets; even ones if None.
         progress: told how far each stage is.
 
     Raises:
@@ -114,7 +117,12 @@ def identify_strangers(
             *_failure_rows(lost),
         ),
         tuple(_notes(halves, matches, growths, lost)),
-        _curves(matches, oscr_curve(searches), growths),
+        {
+            **_curves(matches, oscr_curve(searches), growths),
+            "operating": identification_rates(
+                searches, [point.threshold for point in points.values()], grid=thresholds
+            ),
+        },
     )
 
 

@@ -20,7 +20,7 @@ from recognition.evaluation.ijb_lost import count_lost, what_is_left
 from recognition.evaluation.options import Options
 from recognition.evaluation.rows import Row, Section
 from recognition.evaluation.uncertainty import Uncertainty, row
-from recognition.evaluation.verification import BINS, CURVE_POINTS, TITLE, rates_at
+from recognition.evaluation.verification import BINS, CURVE_POINTS, TITLE, operating_of, rates_at
 from recognition.metrics.averaged import averaged_fnir, averaged_intervals, averaged_rate
 from recognition.metrics.calibration import min_cllr
 from recognition.metrics.clustered import Clusters
@@ -211,7 +211,8 @@ def _verification(table: ListedScores, protocol: Ijb, options: Options) -> Secti
         f"1:1 over the {len(table.scores):,} pairs of templates that {protocol.name} lists. A pair "
         "is accepted at a score at or above the threshold, and FMR is at most what is named"
     )
-    return Section("verification", TITLE, tuple(rows), (note,), _curves(table))
+    curves = {**_curves(table), "operating": operating_of(clusters, targets, options)}
+    return Section("verification", TITLE, tuple(rows), (note,), curves)
 
 
 def _curves(table: ListedScores) -> dict[str, dict[str, Any]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from recognition.comparisons import compare_all
+from recognition.comparisons import Scores, compare_all
 from recognition.evaluation.estimates import Estimate, at_point
 from recognition.evaluation.identification import search_halves
 from recognition.evaluation.rows import Listing
@@ -27,6 +27,8 @@ from recognition.metrics import (
     tar_at_fmr,
     verification_intervals,
 )
+from recognition.metrics.clustered import Clusters
+from recognition.metrics.operating import Rates, identification_rates, verification_rates
 from recognition.protocols import open_set_split
 
 FMR_TARGETS = (1e-1, 1e-2, 1e-3)
@@ -46,6 +48,8 @@ class Evaluation:
         curve: some hundred steps of the exact error curve.
         mated: (200,) histogram of the mated scores over [-1, 1].
         nonmated: the same of the non-mated ones.
+        operating: "verification" and "identification": both error rates of each with intervals,
+            over one grid of thresholds, which holds those of the estimates.
         worst: the false matches and misses to look at, see `worst_pairs`; empty without names.
         eer_resamples: (B,) the EER in each resample of the people. Evaluations of the same people
             with the same seed resample alike, so their differences are paired.
@@ -56,6 +60,7 @@ class Evaluation:
     curve: ErrorCurve
     mated: npt.NDArray[np.int64]
     nonmated: npt.NDArray[np.int64]
+    operating: Mapping[str, Rates]
     eer_resamples: npt.NDArray[np.float64]
     worst: tuple[Listing, ...] = ()
 
@@ -99,7 +104,8 @@ def evaluate_strangers(
         point = tar_at_fmr(scores, target)
         estimates[f"tar@fmr={target:g}"] = at_point(point, point.tar, intervals.tar[target])
     halves = open_set_split(labels, enrolled_pictures=enrolled_pictures, seed=seed)
-    estimates |= _identification(search_halves(embeddings, labels, halves), replicates, seed)
+    searches = search_halves(embeddings, labels, halves)
+    estimates |= _identification(searches, replicates, seed)
     angles = angle_statistics(embeddings, labels)
     estimates["intra"] = Estimate(
         angles.intra,
@@ -123,9 +129,21 @@ def evaluate_strangers(
         error_curve(scores).thinned(CURVE_POINTS),
         np.histogram(scores.mated, BINS)[0],
         np.histogram(scores.nonmated, BINS)[0],
+        _operating(scores, searches),
         intervals.equal_error_rate_resamples,
         () if ids is None else worst_pairs(scores, labels, ids=ids),
     )
+
+
+def _operating(scores: Scores, searches: Searches) -> dict[str, Rates]:
+    marks = [
+        equal_error_rate(scores).threshold,
+        *(tar_at_fmr(scores, target).threshold for target in FMR_TARGETS),
+        *(fnir_at_fpir(searches, target).threshold for target in FPIR_TARGETS),
+    ]
+    verification = verification_rates(Clusters.of(scores), marks)
+    found = identification_rates(searches, marks, grid=verification["threshold"])
+    return {"verification": verification, "identification": found}
 
 
 def _identification(searches: Searches, replicates: int, seed: int) -> dict[str, Estimate]:

@@ -12,8 +12,8 @@ from recognition.evaluation.estimates import Estimate, at_point
 from recognition.evaluation.options import Options
 from recognition.evaluation.rows import Row, Section
 from recognition.evaluation.uncertainty import Uncertainty, row
-from recognition.evaluation.verification import AREA, TITLE, rates_at
-from recognition.metrics.clustered import share_interval
+from recognition.evaluation.verification import AREA, TITLE, operating_of, rates_at
+from recognition.metrics.clustered import Clusters, share_interval
 from recognition.metrics.hull import hull_equal_error_rate
 from recognition.metrics.intervals import CLUSTERED_WILSON, Interval, tally_intervals
 from recognition.metrics.separation import (
@@ -56,7 +56,9 @@ def verify_tally(tally: Tally, options: Options) -> Section:
         f"are kept one by one, from score {tally.floor:.4f} on; below it they are counted at "
         f"{len(tally.thresholds)} thresholds. All mated scores are kept"
     )
-    return Section("verification", TITLE, tuple(rows), (note,), _curves(tally))
+    operating = operating_of(Clusters.of_tail(tally), targets, options)
+    curves = {**_curves(tally), "operating": operating}
+    return Section("verification", TITLE, tuple(rows), (note,), curves)
 
 
 def _sizes(tally: Tally) -> dict[str, int]:

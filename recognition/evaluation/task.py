@@ -1,6 +1,6 @@
 """One set of embeddings and what is asked of it: all pairs or a list, in full or on a sample."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -150,7 +150,9 @@ class Task:
             sections = [with_worst(section, lists) for section in sections]
         failed = np.array([one.label for one in self.failures], np.str_)
         if self.pairs is None:
-            parts.add(sections, "identification", lambda: self._identification(failed))
+            rates = sections[0].curves.get("operating", {}) if sections else {}
+            grid = rates.get("threshold")  # none where only other parts were asked for
+            parts.add(sections, "identification", lambda: self._identification(failed, grid))
             parts.add(sections, "retrieval", self._retrieval)
             parts.add(sections, "separability", lambda: self._separability(scores))
             parts.add(sections, "neighbours", self._neighbours)
@@ -217,7 +219,9 @@ class Task:
         note = f"Measured on {people} people at random, {mask.sum()} pictures of {len(mask)}"
         return self.embeddings[mask], self.labels[mask], (note,)
 
-    def _identification(self, failed: npt.NDArray[np.str_]) -> Section:
+    def _identification(
+        self, failed: npt.NDArray[np.str_], grid: Sequence[float] | None
+    ) -> Section:
         options = self.options
         embeddings, labels, notes = self._searched
         section = identify_strangers(
@@ -228,6 +232,7 @@ class Task:
             enrolled_pictures=options.enrolled_pictures,
             fpir_targets=options.fpir,
             failures=failed[np.isin(failed, labels)] if notes else failed,
+            thresholds=grid,
             progress=self.watch,
         )
         return replace(section, notes=(*notes, *section.notes))

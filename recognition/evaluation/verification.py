@@ -1,6 +1,6 @@
 """Verification: are two pictures of one person? Every rate with its interval."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -29,6 +29,7 @@ from recognition.evaluation.uncertainty import (
 from recognition.metrics.bootstrap import affordable
 from recognition.metrics.clustered import Clusters, PersonTally
 from recognition.metrics.hull import hull_equal_error_rate
+from recognition.metrics.operating import Rates, verification_rates
 from recognition.metrics.proportions import Interval
 from recognition.metrics.separation import d_prime_of_moments, moments_of, partial_area
 from recognition.metrics.verification import (
@@ -71,7 +72,8 @@ def verify(scores: ScoreLists, options: Options) -> Section:
         "may be mixed by lot. AUC: how often a pair of one person scores higher than one of two. d': "
         "distance of the two means in standard deviations"
     )
-    return Section("verification", TITLE, tuple(rows), (note,), curves_of(scores))
+    curves = {**curves_of(scores), "operating": operating_of(clusters, targets, options)}
+    return Section("verification", TITLE, tuple(rows), (note,), curves)
 
 
 def _tar(scores: ScoreLists, target: float, main: Uncertainty) -> Row:
@@ -175,6 +177,14 @@ def rates_at(
         return [row(key, label, "share", None, note=str(error), counts=counts), second]
     fmr = clusters.fmr(threshold) if clusters.knows(threshold) else None
     return [told("fmr", false, nonmated, fmr), second]
+
+
+def operating_of(clusters: Clusters, targets: Sequence[float], options: Options) -> Rates:
+    """Both error rates over a grid that holds the thresholds of all rows."""
+    table = clusters.table
+    found = [tar_at_fmr(table, target).threshold for target in targets]
+    eer = equal_error_rate(table).threshold
+    return verification_rates(clusters, [*found, eer, *options.thresholds])
 
 
 def curves_of(scores: ScoreLists) -> Mapping[str, Mapping[str, Any]]:

@@ -42,6 +42,7 @@ from recognition.comparisons.listed import ListedScores
 from recognition.comparisons.scores import Scores, ScoreTable, accepted
 from recognition.comparisons.steps import Counts, Floats, Similarities
 from recognition.errors import InputError
+from recognition.metrics.matches import Matches, at_each, counted_below
 from recognition.metrics.meetings import Meetings, People, codes_of
 from recognition.metrics.proportions import Interval, check_level, wilson_share
 from recognition.metrics.verification import allowed_errors, equal_error_rate, tar_at_fmr
@@ -190,12 +191,27 @@ class Clusters:
         Raises:
             InputError: a threshold that is NaN, or below the known tail; a level out of range.
         """
-        persons = self._matched(threshold)
-        share, met = len(persons) / self.meetings.total, self.meetings
-        if share in (0, 1):
-            # Kish: (Σ m)² / Σ m² is the number of pairs of people, if all meet equally often
-            return wilson_share(share, met.total**2 / met.squares, level)
-        return _wilson(share, self._fmr(persons), int(np.count_nonzero(met.of)), level)
+        return self._share(Matches.of(self._matched(threshold), self.meetings), level)
+
+    def fmrs(self, thresholds: Floats, *, level: float = 0.95) -> list[Interval]:
+        """`fmr` at each of many ascending thresholds, in one pass over the comparisons.
+
+        Raises:
+            InputError: a threshold that is NaN, or below the known tail; a level out of range.
+        """
+        for threshold in thresholds[:1]:
+            self._known(float(threshold))
+        found = at_each(self.high, self.high_persons, self.meetings, thresholds)
+        return [self._share(matches, level) for matches in found][::-1]
+
+    def fnmrs(self, thresholds: Floats, *, level: float = 0.95) -> list[Interval]:
+        """`fnmr` at each of many ascending thresholds, in one pass over the comparisons."""
+        return [
+            counted_interval(missed, self._tried, level)
+            for missed in counted_below(
+                self.table.mated, self.mated_person, self.people, thresholds
+            )
+        ]
 
     def tar(self, target: float, *, level: float = 0.95) -> Interval | None:
         """Interval of TAR at a target FMR, whose threshold these scores have set.
@@ -210,7 +226,7 @@ class Clusters:
         if not point.resolved or point.allowed >= self._reach:
             return None
         fnmr = _influence(self._missed(point.threshold), self._tried)
-        fmr = self._fmr(self._matched(point.threshold))
+        fmr = self._fmr(Matches.of(self._matched(point.threshold), self.meetings))
         slope = self._slope(point.allowed, TAR_WINDOW)
         return _by_person(point.tar, fnmr.plus(fmr, slope), self._tried, level)
 
@@ -222,11 +238,12 @@ class Clusters:
         """
         check_level(level)
         point = equal_error_rate(self.table)
-        missed, persons = self._missed(point.threshold), self._matched(point.threshold)
+        missed = self._missed(point.threshold)
+        matches = Matches.of(self._matched(point.threshold), self.meetings)
         # around fewer false matches than one missed pair is worth, the slope would be chance
-        errors = max(1, len(persons), round(self.meetings.total / len(self.mated_person)))
+        errors = max(1, matches.total, round(self.meetings.total / len(self.mated_person)))
         slope = self._slope(errors, EER_WINDOW)
-        both = _influence(missed, self._tried).plus(self._fmr(persons), slope)
+        both = _influence(missed, self._tried).plus(self._fmr(matches), slope)
         return _by_person(point.rate, both, self._tried, level, scale=1 / (1 + slope))
 
     def auc(self, *, level: float = 0.95) -> Interval:
@@ -285,16 +302,20 @@ class Clusters:
                 "keep a longer tail"
             )
 
-    def _fmr(self, persons: People) -> _Influence:
+    def _share(self, matches: Matches, level: float) -> Interval:
+        share, met = matches.total / self.meetings.total, self.meetings
+        if share in (0, 1):
+            # Kish: (Σ m)² / Σ m² is the number of pairs of people, if all meet equally often
+            return wilson_share(share, met.total**2 / met.squares, level)
+        return _wilson(share, self._fmr(matches), int(np.count_nonzero(met.of)), level)
+
+    def _fmr(self, matches: Matches) -> _Influence:
         met = self.meetings
-        share = len(persons) / met.total
-        errors = np.bincount(persons.ravel(), minlength=self.people)
-        codes, pair_errors = np.unique(codes_of(persons, self.people), return_counts=True)
-        often = met.between(np.stack(np.divmod(codes, self.people), axis=1))
+        share = matches.total / met.total
         # pairs of people without a false match are in the last term only
-        pairs = (pair_errors * (pair_errors - 2 * share * often)).sum() + share**2 * met.squares
+        pairs = matches.squares - 2 * share * matches.crossed + share**2 * met.squares
         return _Influence(
-            (errors - share * met.of) / met.total,
+            (matches.errors - share * met.of) / met.total,
             float(pairs / met.total**2),
             share * (1 - share) / met.total,
         )

@@ -299,6 +299,15 @@ def _hits(searches: Searches) -> Similarities:
     return hits
 
 
+def require_both(searches: Searches) -> None:
+    """Refuse a table of one kind of searches only.
+
+    Raises:
+        InputError: no mated or no non-mated searches.
+    """
+    _require(searches, mated=True, strangers=True)
+
+
 def _require(searches: Searches, *, mated: bool = False, strangers: bool = False) -> None:
     if mated and not searches.mated.any():
         raise InputError(

@@ -75,3 +75,29 @@ def densities(panel: Axes, histogram: Mapping[str, Any]) -> None:
     shown = np.flatnonzero(seen)
     left, right = bins[shown[0]], bins[shown[-1] + 1]
     panel.set_xlim(left - (right - left) * SIDE, right + (right - left) * SIDE)
+
+
+def lay_band(
+    panel: Axes, rates: Mapping[str, Any], across: str, upwards: str, *, least: float, **style: Any
+) -> None:
+    """Fill, on normal-deviate axes, how far the rate `upwards` could be off at each threshold.
+
+    The band is a row of steps at the rate `across`; rates below `least` are drawn there, and
+    thresholds whose ends are not known are left out.
+    """
+    low, high = (rates[f"{upwards}_{end}"] for end in ("low", "high"))
+    known = [at for at, end in enumerate(low) if end is not None and rates[across][at] > 0]
+    if not known:
+        return
+    places, below, above = (
+        np.asarray([each[at] for at in known][::-1], np.float64)
+        for each in (rates[across], low, high)
+    )
+    panel.fill_between(
+        norm.ppf(np.minimum(places, 1 - 1e-9)),
+        norm.ppf(np.clip(below, least, 1 - least)),
+        norm.ppf(np.clip(above, least, 1 - least)),
+        step="post",
+        linewidth=0,
+        **style,
+    )

@@ -18,7 +18,7 @@ from matplotlib.ticker import NullFormatter, PercentFormatter, StrMethodFormatte
 from scipy.stats import norm
 
 from recognition.metrics.verification import ENOUGH_ERRORS
-from recognition.report.axes import GRID, MATED, NONMATED, deviate_axes, shade_below
+from recognition.report.axes import GRID, MATED, NONMATED, deviate_axes, lay_band, shade_below
 from recognition.report.numbers import written
 from recognition.report.sheet import largest_groups
 from recognition.report.text import in_figure
@@ -31,6 +31,7 @@ FIRST, SECOND = MATED, NONMATED  # of two models; the second is dashed as well
 MANY = (MATED, NONMATED, "#5b4ea2", "#8a6d1f")  # thresholds that one figure holds
 SIZE = (6.6, 4.8)
 LONGEST_NAME = 28
+BAND = "95 % at each threshold"
 FEW_RANKS = 30  # as many have a marker each, on a linear axis
 WIDE = 50.0  # galleries that grow by this factor are shown on a logarithmic axis
 MOST_FMR, LEAST_TOP = 0.6, 0.5  # how far a DET plot reaches at least, if no curve needs more
@@ -105,7 +106,8 @@ def score_figure(results: Results) -> Figure:
 def det_figure(results: Results) -> Figure:
     """Misses against false matches on normal-deviate axes, of one model or of two.
 
-    Where no mated pair is missed the line runs at half a miss, by the tick "none".
+    Where no mated pair is missed the line runs at half a miss, by the tick "none". The band is
+    that of the first model's misses, at a threshold not chosen by these scores.
     """
     mated, nonmated = results["input"]["mated"], results["input"]["nonmated"]
     none, top, missed_none = 0.5 / mated, LEAST_TOP, False
@@ -121,6 +123,9 @@ def det_figure(results: Results) -> Figure:
             linewidth=1.6,
             **style,
         )
+    rates = _curve(results, "verification", "operating")
+    if rates:
+        lay_band(panel, rates, "fmr", "fnmr", least=none, color=FIRST, alpha=0.2, label=BAND)
     least = min(1 / nonmated, MOST_FMR / 2)
     floor = min(none, LEAST_TOP / 2) * MISSED_MARGIN
     panel.set_xlim(norm.ppf(least), norm.ppf(MOST_FMR))
@@ -172,9 +177,22 @@ def oscr_figure(results: Results) -> Figure:
     figure, panel = _panel("false alarms for strangers (FPIR), at most", "enrolled people named")
     across, upwards = _from_one_error(fpir, np.asarray(curve["dir"], np.float64), strangers)
     panel.step(across, upwards, where="post", linewidth=1.6, **_style(results))
+    rates = _curve(results, "identification", "operating")
+    if rates:
+        _named_band(panel, rates)
     _with_points(panel, found, misses=True)
     _rate_axes(panel, strangers, "false alarms")
     return _with_legend(figure)
+
+
+def _named_band(panel: Axes, rates: Mapping[str, Any]) -> None:
+    """How far the share of those named could be off at each threshold."""
+    fpir, low, high = (
+        np.asarray(rates[key], np.float64)[::-1] for key in ("fpir", "fnir_low", "fnir_high")
+    )
+    seen = fpir > 0
+    panel.fill_between(fpir[seen], 1 - high[seen], 1 - low[seen], step="post", color=FIRST,
+                       alpha=0.2, linewidth=0, label=BAND)  # fmt: skip
 
 
 def cmc_figure(results: Results) -> Figure:

@@ -53,7 +53,7 @@ def test_it_writes_the_whole_run_folder_and_prints_tables(finished: tuple[Result
     names = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
     heads = ["softmax", "normface", "lsoftmax", "sphereface", "smsoftmax", "cosface", "arcface"]
     assert names == {
-        "results.json", "table.md", "report.html", "scores.png", "det.png", "run.log",
+        "results.json", "table.md", "report.html", "scores.png", "det.png", "fnir.png", "run.log",
         *(f"weights/{head}-{seed}.{part}.safetensors"
           for head in heads for seed in (0, 1) for part in ("backbone", "classes")),
     }  # fmt: skip

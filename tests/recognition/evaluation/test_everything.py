@@ -215,3 +215,18 @@ def test_every_part_tells_that_it_has_begun_and_ended():
     evaluate(*crowd(12), options=Options(replicates=20), watch=watch)
     for part in ("verification", "thresholds", "calibration"):
         assert seen.index(part) < seen.index((part, 1, 1))
+
+
+def test_searches_are_counted_at_the_thresholds_of_verification():
+    def grids(parts):
+        found = evaluate(*crowd(), options=Options(replicates=20, parts=parts)).as_dict()
+        curves = {each["key"]: each["curves"] for each in found["sections"]}
+        return {
+            key: set(curves[key]["operating"]["threshold"])
+            for key in ("verification", "identification")
+            if key in curves
+        }
+
+    both = grids(("verification", "identification"))
+    assert both["verification"] < both["identification"]
+    assert len(grids(("calibration", "identification"))["identification"]) > 40

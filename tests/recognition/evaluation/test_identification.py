@@ -275,3 +275,24 @@ def test_real_faces(shared_data):
     assert 0.99 < rows["oscr"].value < 1
     assert rows["fpir@gallery=20"].value == 0.1
     assert rows["fpir@gallery=5"].value < rows["fpir@gallery=10"].value < 0.1
+
+
+def test_both_error_rates_by_threshold_are_those_of_the_rows(section, rows):
+    rates = section.curves["operating"]
+    for target in (0.25, 0.1):
+        at = rates["threshold"].index(rows[f"threshold@fpir={target}"].estimate.value)
+        assert rates["fnir"][at] == rows[f"fnir@fpir={target}"].estimate.value
+        assert rates["fpir"][at] == rows[f"threshold@fpir={target}"].estimate.counts["fpir"]
+    assert rates["enrolled"] == rows["enrolled"].estimate.value
+
+
+def test_strangers_are_judged_by_both_at_the_same_thresholds():
+    found = evaluate_strangers(rows_of(), LABELS, **FEW)
+    verification, identification = (
+        found.operating[key] for key in ("verification", "identification")
+    )
+    assert verification["threshold"] == identification["threshold"]
+    assert found.eer.threshold in verification["threshold"]
+    point = found.estimates["fnir@fpir=0.1"]
+    at = verification["threshold"].index(point.counts["threshold"])
+    assert identification["fnir"][at] == point.value

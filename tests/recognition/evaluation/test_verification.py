@@ -246,3 +246,17 @@ def test_curves_hold_every_score_whatever_its_range(shift):
     for t, fmr, fnmr in zip(*(curves["roc"][x] for x in ("threshold", "fmr", "fnmr")), strict=True):
         assert fmr == (moved.nonmated >= np.float64(t)).mean()
         assert fnmr == pytest.approx((moved.mated < np.float64(t)).mean())
+
+
+def test_a_slider_can_stand_on_the_thresholds_of_the_rows():
+    section = verify(crowd(), Options(replicates=40, thresholds=(0.4321,)))
+    rates, found = section.curves["operating"], rows(section)
+    assert found["eer"].estimate.counts["threshold"] in rates["threshold"]
+    for key, rate, value in (("tar@fmr=0.1", "fnmr", lambda tar: 1 - tar),
+                             ("fmr@t=0.4321", "fmr", float), ("fnmr@t=0.4321", "fnmr", float)):  # fmt: skip
+        estimate = found[key].estimate
+        at = rates["threshold"].index(estimate.counts["threshold"])
+        assert rates[rate][at] == pytest.approx(value(estimate.value), abs=1e-15)
+        if rate in key:
+            ends = rates[f"{rate}_low"][at], rates[f"{rate}_high"][at]
+            assert ends == pytest.approx((estimate.low, estimate.high))

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 from scipy.stats import norm
 
-from recognition.report.figures import det_figure, save_figures, score_figure
+from recognition.report.figures import det_figure, fnir_figure, save_figures, score_figure
 
 BINS = np.linspace(-1, 1, 201).round(4).tolist()
 SIX = ("softmax", "normface", "lsoftmax", "sphereface", "smsoftmax", "cosface")
@@ -126,3 +126,57 @@ def test_what_rests_on_too_few_false_matches_is_shaded():
 )
 def test_extreme_and_tiny_results_are_drawn_too(options, tmp_path):
     drawn(results_of(["softmax", "arcface"], **options), tmp_path)
+
+
+def searched(results):
+    """The same with rates over four thresholds: the ends of the lowest are not known."""
+    for each in results["heads"]:
+        run = each["runs"][0]
+        rates = {"threshold": [0.1, 0.2, 0.3, 0.4]}
+        for name, values in (("up", [0.01, 0.04, 0.1, 0.2]), ("down", [0.5, 0.2, 0.05, 0.0])):
+            for end, factor in (("", 1.0), ("_low", 0.5), ("_high", 1.5)):
+                rates[f"{name}{end}"] = [value * factor for value in values]
+        rates["down_low"][0] = rates["down_high"][0] = None
+
+        def named(false, missed, rates=rates):
+            return {
+                key.replace("down", false).replace("up", missed): each
+                for key, each in rates.items()
+            }
+
+        identification = named("fpir", "fnir") | {"enrolled": 5, "strangers": 50, "mated": 40}
+        run["operating"] = {
+            "verification": named("fmr", "fnmr"),
+            "identification": identification,
+        }
+        run["estimates"]["fnir@fpir=0.1"] = {"value": 0.03}
+    return results
+
+
+def test_searches_have_a_figure_where_they_were_counted(tmp_path):
+    save_figures(searched(results_of(["softmax", "arcface"])), tmp_path)
+    assert sorted(path.stem for path in tmp_path.iterdir()) == ["det", "fnir", "scores"]
+    panel = fnir_figure(searched(results_of(["softmax", "arcface"]))).axes[0]
+    line = panel.lines[0]
+    assert norm.cdf(line.get_xdata()) == pytest.approx([0.05, 0.2, 0.5])
+    assert norm.cdf(line.get_ydata()) == pytest.approx([0.1, 0.04, 0.01])
+    texts = [text.get_text() for text in panel.get_legend().get_texts()]
+    assert texts == ["softmax  3.0%", "arcface  3.0%"]
+
+
+@pytest.mark.parametrize("draw", [det_figure, fnir_figure])
+def test_few_heads_have_bands_and_many_have_none(draw, seven):
+    few = draw(searched(results_of(["softmax", "arcface", "cosface"]))).axes[0]
+    bands = [each for each in few.collections if each.get_alpha() == 0.15]
+    assert len(bands) == 3
+    many = draw(searched(results_of(SEVEN))).axes[0]
+    assert not [each for each in many.collections if each.get_alpha() == 0.15]
+
+
+def test_a_band_lies_where_the_ends_of_the_interval_are():
+    panel = fnir_figure(searched(results_of(["arcface"]))).axes[0]
+    band = next(each for each in panel.collections if each.get_alpha() == 0.15)
+    shown = norm.cdf(band.get_paths()[0].vertices)
+    corners = {tuple(corner) for corner in shown.round(4).tolist()}
+    assert {(0.05, 0.05), (0.05, 0.15), (0.2, 0.02), (0.2, 0.06)} <= corners
+    assert shown[:, 0].min() == pytest.approx(0.05)  # no step where no false alarm was seen
