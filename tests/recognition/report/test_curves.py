@@ -362,3 +362,20 @@ def test_ticks_of_a_det_plot_keep_apart_and_name_their_rates(least, results):
     assert norm.cdf(places) * 100 == pytest.approx(names)
     assert np.diff(places).min() > 0.035 * (norm.ppf(0.6) - norm.ppf(least))
     assert norm.cdf(places).min() >= least * (1 - 1e-9)
+
+
+def test_curves_have_the_band_of_their_interval_where_rates_by_threshold_are_known(results):
+    ends = {"_low": [None, 0.01, 0.05, 0.2], "": [0.01, 0.04, 0.1, 0.3], "_high": [None, 0.1, 0.2, 0.5]}  # fmt: skip
+    plain = [len(draw(results).axes[0].collections) for draw in (det_figure, oscr_figure)]
+    for at, (false, missed) in enumerate((("fmr", "fnmr"), ("fpir", "fnir"))):
+        rates = {"threshold": [0.1, 0.2, 0.3, 0.4], false: [0.5, 0.2, 0.01, 0.0]}
+        found = {f"{missed}{end}": values for end, values in ends.items()}
+        results["sections"][at]["curves"]["operating"] = rates | found
+    panels = [draw(results).axes[0] for draw in (det_figure, oscr_figure)]
+    assert [len(panel.collections) for panel in panels] == [count + 1 for count in plain]
+    shown = norm.cdf(panels[0].collections[-1].get_paths()[0].vertices).round(4)
+    assert {(0.01, 0.05), (0.01, 0.2), (0.2, 0.01), (0.2, 0.1)} <= {*map(tuple, shown.tolist())}
+    assert shown[:, 0].max() < 0.21  # where the ends are not known there is no band
+    band = next(each for each in panels[1].collections if each.get_alpha() == 0.2)
+    named = band.get_paths()[0].vertices.round(4)
+    assert {(0.01, 0.95), (0.01, 0.8), (0.2, 0.99), (0.2, 0.9)} <= {*map(tuple, named.tolist())}
