@@ -43,6 +43,7 @@ from recognition.metrics.verification import (
 TITLE = "Verification: are two pictures of one person?"
 CURVE_POINTS = 400
 BINS = 200
+MERE = 20_000  # comparisons as if of people of their own, beyond which a grid of intervals is slow
 AREA = (1e-3, 1e-1)  # FMRs between which the partial area is taken, where they can be measured
 
 
@@ -72,7 +73,9 @@ def verify(scores: ScoreLists, options: Options) -> Section:
         "may be mixed by lot. AUC: how often a pair of one person scores higher than one of two. d': "
         "distance of the two means in standard deviations"
     )
-    curves = {**curves_of(scores), "operating": operating_of(clusters, targets, options)}
+    curves = dict(curves_of(scores))
+    if isinstance(scores, Scores) or scores.nonmated_count <= MERE:
+        curves["operating"] = operating_of(clusters, targets, options)
     return Section("verification", TITLE, tuple(rows), (note,), curves)
 
 
