@@ -1,13 +1,15 @@
 """What embeddings are worth on people never seen in training: every number with its interval."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from recognition.comparisons import Scores, compare_all
 from recognition.evaluation.estimates import Estimate, at_point
+from recognition.evaluation.growth import grow_halves, growth_curve
 from recognition.evaluation.identification import search_halves
 from recognition.evaluation.rows import Listing
 from recognition.evaluation.separability import compact
@@ -18,6 +20,7 @@ from recognition.metrics import (
     Searches,
     angle_statistics,
     area_under_curve,
+    cmc,
     equal_error_rate,
     error_curve,
     fnir_at_fpir,
@@ -29,12 +32,13 @@ from recognition.metrics import (
 )
 from recognition.metrics.clustered import Clusters
 from recognition.metrics.operating import Rates, identification_rates, verification_rates
-from recognition.protocols import open_set_split
+from recognition.protocols import OpenSet, open_set_split
 
 FMR_TARGETS = (1e-1, 1e-2, 1e-3)
 FPIR_TARGETS = (1e-2, 1e-1)
 BINS = np.linspace(-1, 1, 201)
 CURVE_POINTS = 400
+MOST_RANKS = 50
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,8 @@ class Evaluation:
         operating: "verification" and "identification": both error rates of each with intervals,
             over one grid of thresholds, which holds those of the estimates.
         worst: the false matches and misses to look at, see `worst_pairs`; empty without names.
+        curves: "cmc", how often the right person is among the first k, and "growth", FPIR and FNIR by
+            the size of the gallery at the threshold for FPIR 0.1, if there is one.
         eer_resamples: (B,) the EER in each resample of the people. Evaluations of the same people
             with the same seed resample alike, so their differences are paired.
     """
@@ -61,6 +67,7 @@ class Evaluation:
     mated: npt.NDArray[np.int64]
     nonmated: npt.NDArray[np.int64]
     operating: Mapping[str, Rates]
+    curves: Mapping[str, Mapping[str, Any]]
     eer_resamples: npt.NDArray[np.float64]
     worst: tuple[Listing, ...] = ()
 
@@ -130,6 +137,7 @@ def evaluate_strangers(
         np.histogram(scores.mated, BINS)[0],
         np.histogram(scores.nonmated, BINS)[0],
         _operating(scores, searches),
+        {"cmc": _cmc(searches), **_growth(embeddings, labels, halves, searches, seed)},
         intervals.equal_error_rate_resamples,
         () if ids is None else worst_pairs(scores, labels, ids=ids),
     )
@@ -144,6 +152,26 @@ def _operating(scores: Scores, searches: Searches) -> dict[str, Rates]:
     verification = verification_rates(Clusters.of(scores), marks)
     found = identification_rates(searches, marks, grid=verification["threshold"])
     return {"verification": verification, "identification": found}
+
+
+def _cmc(searches: Searches) -> dict[str, Any]:
+    matches = cmc(searches)
+    return {"rank": matches.ranks[:MOST_RANKS], "rate": matches.rate[:MOST_RANKS]}
+
+
+def _growth(
+    embeddings: npt.NDArray[np.generic],
+    labels: npt.NDArray[np.generic],
+    halves: Sequence[OpenSet],
+    searches: Searches,
+    seed: int,
+) -> dict[str, Mapping[str, Any]]:
+    target = max(FPIR_TARGETS)
+    point = fnir_at_fpir(searches, target)
+    if not point.resolved:
+        return {}
+    growths = grow_halves(embeddings, labels, halves, {target: point.threshold}, seed=seed)
+    return {"growth": growth_curve(growths[target])} if growths else {}
 
 
 def _identification(searches: Searches, replicates: int, seed: int) -> dict[str, Estimate]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 from recognition.report.axes import GRID, MATED, NONMATED
 from recognition.report.table import ANGLES
@@ -71,6 +72,38 @@ def loss_figure(results: Mapping[str, Any]) -> Figure:
     panel.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside upper center", ncols=3, frameon=False)
     return figure
+
+
+def cmc_figure(results: Mapping[str, Any]) -> Figure:
+    """How often the right person is among the first k, a line a head, in the first seed."""
+    figure, panel = _lines(results, "cmc", "rank", "rate")
+    panel.set_xlabel("rank")
+    panel.set_ylabel("right person among so many")
+    return figure
+
+
+def growth_figure(results: Mapping[str, Any]) -> Figure:
+    """False alarms at one threshold while the gallery grows, a line a head, in the first seed."""
+    figure, panel = _lines(results, "growth", "gallery", "fpir")
+    panel.set_xlabel("people enrolled")
+    panel.set_ylabel("false alarms for strangers (FPIR)")
+    return figure
+
+
+def _lines(results: Mapping[str, Any], curve: str, across: str, upwards: str) -> tuple[Figure, Any]:
+    figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
+    panel = figure.subplots()
+    for place, head in enumerate(results["heads"]):
+        found = head["runs"][0]["curves"].get(curve)
+        if found:
+            panel.plot(found[across], found[upwards], "o-", color=f"C{place % 10}", markersize=3,
+                       linewidth=1.4, label=head["name"])  # fmt: skip
+    panel.locator_params(axis="x", integer=True)
+    panel.yaxis.set_major_formatter(PercentFormatter(1))
+    panel.grid(color=GRID, linewidth=0.6)
+    panel.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside upper center", ncols=3, frameon=False)
+    return figure, panel
 
 
 def _rows(count: int) -> tuple[Figure, Any]:

@@ -107,6 +107,7 @@ def _run(run: Run) -> dict[str, Any]:
         "trials": [trial._asdict() for trial in run.trials],
         "estimates": {name: asdict(estimate) for name, estimate in run.estimates.items()},
         "curve": {"fmr": curve.fmr.tolist(), "fnmr": curve.fnmr.tolist()},
+        "curves": plain(run.evaluation.curves),
         "operating": run.evaluation.operating,
         "mated": run.evaluation.mated.tolist(),
         "nonmated": run.evaluation.nonmated.tolist(),

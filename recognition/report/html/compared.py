@@ -5,8 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from recognition.report.figures import det_figure, score_figure
-from recognition.report.head_figures import angle_figure, difference_figure, loss_figure
+from recognition.report.figures import det_figure, fnir_figure, score_figure
+from recognition.report.head_figures import (
+    angle_figure,
+    cmc_figure,
+    difference_figure,
+    growth_figure,
+    loss_figure,
+)
 from recognition.report.html.curve_tables import at_rates
 from recognition.report.html.document import Block, Document, Drawing, Part
 from recognition.report.html.embedding_map import map_drawing
@@ -20,6 +26,7 @@ Head = Mapping[str, Any]
 
 RATES = (1e-3, 1e-2, 0.05, 0.1, 0.2)
 MOST_SKIPPED = 100
+PLACES = 8
 UNTOLD = "not told apart from"
 HERE = (
     (
@@ -109,7 +116,7 @@ def _parts(results: Results, best: Head, operating: Operating | None) -> Iterato
         slider = threshold_slider("threshold", operating, _start(best))
         told = f"Of {best['name']}, which has the lowest equal error rate, in the first seed."
         yield Part("people", "What does a threshold mean for people?", [told], [slider])
-    yield Part("identification", search.title, (), [search])
+    yield Part("identification", search.title, (), [search, *_searched(results)])
     yield Part("angles", angles.title, (), [_angles(results, angles), separability])
     if run.get("map"):
         told = f"Unseen people, as {best['name']} lays them out."
@@ -182,6 +189,61 @@ def _det(results: Results) -> Drawing:
     )
     svg = svg_of(det_figure(results), "det")
     return Drawing("det", "Both errors (DET)", svg, sentence, table)
+
+
+def _searched(results: Results) -> Iterator[Drawing]:
+    """What came of searches, as far as the results know."""
+    curves = [head["runs"][0].get("curves") or {} for head in results["heads"]]
+    if all(head["runs"][0].get("operating") for head in results["heads"]):
+        yield _fnir(results)
+    if all("cmc" in each for each in curves):
+        sentence = (
+            "How often the right person is among the first so many, of the searches for somebody "
+            "enrolled, in the first seed. Strangers have no part in this."
+        )
+        yield Drawing("cmc", "Found among the first (CMC)", svg_of(cmc_figure(results), "cmc"),
+                      sentence, _by_place(results, "cmc", "rank", "rate"))  # fmt: skip
+    if any("growth" in each for each in curves):
+        sentence = (
+            "Each head at its threshold for an FPIR of 0.1 with everybody enrolled: with fewer "
+            "people enrolled, fewer strangers are taken for one of them. A threshold holds for one "
+            "size of gallery. In the first seed."
+        )
+        yield Drawing("growth", "False alarms while the gallery grows",
+                      svg_of(growth_figure(results), "growth"), sentence,
+                      _by_place(results, "growth", "gallery", "fpir"))  # fmt: skip
+
+
+def _by_place(results: Results, curve: str, across: str, upwards: str) -> Table:
+    """A row a head, a column for some of the places along the curve."""
+    found = {head["name"]: head["runs"][0]["curves"].get(curve) for head in results["heads"]}
+    known = {name: each for name, each in found.items() if each}
+    longest = max(known.values(), key=lambda each: len(each[across]))
+    places = np.unique(np.geomspace(1, len(longest[across]), PLACES).round().astype(int)) - 1
+    rows = [
+        [(name, ""), *((f"{100 * each[upwards][at]:.1f} %", "") for at in places)]
+        for name, each in known.items()
+    ]
+    headings = [f"{longest[across][at]:,}" for at in places]
+    return Table(f"By {across}", ["head", *headings], rows)
+
+
+def _fnir(results: Results) -> Drawing:
+    rows = []
+    for head in results["heads"]:
+        rates = head["runs"][0]["operating"]["identification"]
+        fpir, fnir = rates["fpir"][::-1], rates["fnir"][::-1]  # ascending in FPIR
+        found = [at_rates(fpir, [rate]) for rate in RATES]
+        cells = [f"{100 * fnir[at[0]]:.1f} %" if at else "not resolved" for at in found]
+        rows.append([(head["name"], ""), *((cell, "") for cell in cells)])
+    headings = ["head", *(f"FPIR at most {100 * rate:g} %" for rate in RATES)]
+    table = Table("Misses, by the false alarms allowed", headings, rows)
+    sentence = (
+        "Strangers given a name to the right, enrolled people missed upwards, on normal-deviate "
+        "axes, in the first seed: the nearer to the lower left, the better."
+    )
+    return Drawing("fnir", "Searches: misses against false alarms", svg_of(fnir_figure(results), "fnir"),
+                   sentence, table)  # fmt: skip
 
 
 def _angles(results: Results, table: Table) -> Drawing:
