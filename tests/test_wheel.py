@@ -192,6 +192,7 @@ def test_a_comparison_runs_from_an_empty_folder(installed: Path, tmp_path: Path)
     assert {each.name for each in (tmp_path / "X").iterdir()} >= {
         "results.json",
         "table.md",
+        "report.html",
         "scores.png",
         "det.png",
         "weights",

@@ -75,7 +75,7 @@ def onnx(
     recognition export onnx vggface2 -o face.onnx --crops crops/
     """  # noqa: D301 \b keeps the lines apart
     with spoken_errors():
-        from recognition.cli.exporting import read_crops
+        from recognition.cli.export_crops import read_crops
         from recognition.faces.models.export import export_onnx
         from recognition.faces.models.loading import load_embedder
 

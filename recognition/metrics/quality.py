@@ -185,16 +185,16 @@ def _mean_of_steps(places: Floats, heights: Floats, up_to: float) -> float:
     return float(heights @ widths / up_to)
 
 
-def possible_gain(curve: ErrorDiscard, up_to: float = PARTIAL) -> float:
-    """(random - found) / (random - ideal) of the mean FNMR: 1 is ideal, 0 is no better than chance.
+def possible_gain(curve: ErrorDiscard) -> float:
+    """(random - found) / (random - ideal) of the mean FNMR up to PARTIAL: 1 is ideal, 0 chance.
 
     Below 0 the quality is worse than none. NaN where no comparison is missed, or all are.
     """
     chance = float(curve.fnmr[0])
-    best = ideal_mean(float(curve.missed[0]), float(curve.mated[0]), up_to)
+    best = ideal_mean(float(curve.missed[0]), float(curve.mated[0]), PARTIAL)
     if not chance - best > 0:
         return np.nan
-    return (chance - mean_fnmr(curve, up_to)) / (chance - best)
+    return (chance - mean_fnmr(curve, PARTIAL)) / (chance - best)
 
 
 class DiscardResamples(NamedTuple):

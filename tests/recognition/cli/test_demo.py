@@ -21,8 +21,10 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What a comparison would be made of."""
     seen: dict[str, Any] = {}
 
-    def run(source: comparison.Data, plan: Any, folder: Path, *, as_json: bool) -> None:
-        seen.update(source=source, plan=plan, folder=folder)
+    def run(
+        source: comparison.Data, plan: Any, folder: Path, *, as_json: bool, images: bool
+    ) -> None:
+        seen.update(source=source, plan=plan, folder=folder, images=images)
         typer.echo(json.dumps({"heads": list(plan.heads)}) if as_json else "tables")
 
     monkeypatch.setattr(comparison, "run_comparison", run)

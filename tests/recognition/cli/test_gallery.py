@@ -299,7 +299,7 @@ def test_erasing_asks_first_and_prints_a_receipt(embedded: Path) -> None:
     assert "expected an answer, yes or no, but nobody is there" in refused.stderr
     kept = run("gallery", "erase", "g", "p1", "--json", given="n\n", code=1)
     assert "Nobody was erased" in kept.stderr
-    assert kept.stdout == "", "no JSON of what was not done"
+    assert "{" not in kept.stdout, "no JSON of what was not done"
     assert told(run("gallery", "show", "g", "p1", "--json"))["samples"]
     done = words(run("gallery", "erase", "g", "p1", "--yes"))
     assert "Erased p1 with 2 pictures" in done

@@ -101,7 +101,7 @@ def test_a_program_that_breaks_is_no_answer(photos, monkeypatch):
 
     monkeypatch.setattr(verification, "load_embedder", broken)
     code, said, error = run("a.png", "b.png", "--threshold", "0")
-    assert (code, said) == (2, "")
+    assert (code, said) == (70, "")
     assert "ZeroDivisionError" in error
 
 

@@ -22,7 +22,7 @@ from PIL import Image
 
 from recognition import InputError, embed_folder, read_faces
 from recognition.datasets.drawn import draw_faces
-from recognition.faces import reading
+from recognition.faces import file_bytes
 from recognition.faces.embedding import Embedded
 from recognition.faces.mtcnn import Mtcnn
 from recognition.faces.photos import load_photo
@@ -130,7 +130,7 @@ def everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             raise PermissionError(13, "Permission denied", str(path))
         return opened(path, *arguments, **options)
 
-    monkeypatch.setattr(reading.os, "open", locked)
+    monkeypatch.setattr(file_bytes.os, "open", locked)
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     return folder
 

@@ -14,7 +14,7 @@ from photo_files import BOMB, STORED
 from PIL import Image, ImageFile
 
 from recognition.errors import InputError
-from recognition.faces import photos, reading
+from recognition.faces import file_bytes, photos
 from recognition.faces.photos import (
     Photo,
     PhotoFile,
@@ -256,7 +256,7 @@ def test_a_file_that_may_not_be_read_is_refused(tmp_path, monkeypatch):
     def denied(*arguments):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(reading.os, "open", denied)
+    monkeypatch.setattr(file_bytes.os, "open", denied)
     assert reason(path) == "Permission denied; check the path"
 
 
@@ -273,7 +273,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatch):
                 file.write(b"more")
         return fstat(handle)
 
-    monkeypatch.setattr(reading.os, "fstat", changing)
+    monkeypatch.setattr(file_bytes.os, "fstat", changing)
     assert "changed while it was read" in reason(path)
 
 
