@@ -37,9 +37,13 @@ def accept(
     what = f"embeddings of {str(name)[:80]!r}"
     require_text([name], sources, len(rows), what)
     require_text([], digests, len(rows), what, kind="digest")
-    empty = [""] * len(rows)
-    samples = list(map(Sample, rows, sources or empty, digests or empty))
-    return Accepted(name, samples, json.loads(as_json(metadata or {})))
+    samples = list(map(Sample, rows, plain(sources, len(rows)), plain(digests, len(rows))))
+    return Accepted(str(name), samples, json.loads(as_json(metadata or {})))
+
+
+def plain(texts: Sequence[str], count: int) -> list[str]:
+    """As many texts, empty where none were given; numpy's become Python's, as records are summed."""
+    return list(map(str, texts)) if len(texts) else [""] * count
 
 
 def accept_samples(

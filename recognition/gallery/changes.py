@@ -97,7 +97,7 @@ class Changes:
         """
         as_json(metadata)
         number_of(self._connection, name)
-        self._known(name, metadata)
+        self._known(str(name), metadata)
 
     def say(self, key: str, value: str) -> None:
         """Say something of the gallery."""

@@ -18,6 +18,7 @@ from recognition.gallery.accept import (
     accept,
     accept_rows,
     accept_samples,
+    plain,
     rectangular,
     require_embeddings,
     require_people,
@@ -302,8 +303,8 @@ class EmbeddedGallery(Gallery):
             for start in range(0, len(given), CHUNK):
                 chunk = slice(start, start + CHUNK)
                 rows = given[chunk].astype(np.float32)
-                empty = [""] * len(rows)
-                samples = map(Sample, rows, sources[chunk] or empty, digests[chunk] or empty)
+                said_of = (plain(texts[chunk], len(rows)) for texts in (sources, digests))
+                samples = map(Sample, rows, *said_of)
                 people: dict[str, list[Sample]] = {}
                 for name, sample in zip(names[chunk], samples, strict=True):
                     people.setdefault(str(name), []).append(sample)

@@ -113,6 +113,19 @@ def test_it_is_the_same_after_opening_again(place: Any) -> None:
         assert (again.people(), again.threshold, again.identify([0, 3, 0, 0])) == before
 
 
+def test_texts_of_numpy_are_texts(place: Any) -> None:
+    where, texts = place(), np.array(["ada", "bob"])
+    with Gallery.create(where, CONTRACT) as gallery:
+        gallery.enroll_many(np.eye(4)[:2], texts, sources=texts, digests=texts)
+        gallery.enroll(texts[0], np.eye(4)[2:], sources=texts, digests=texts)
+        gallery.enroll(texts[0], np.eye(4)[3], metadata={"team": "x"})
+        gallery.describe(texts[1], {"team": "y"})
+        with Gallery.open(where) as again:
+            assert again.people() == gallery.people()
+            assert [one.source for one in again.samples("ada")] == ["ada", "ada", "bob", ""]
+            assert [one.name for one in again.people()] == ["ada", "bob"]
+
+
 def test_the_last_threshold_set_counts(gallery: Gallery) -> None:
     assert gallery.threshold is None
     for value in (0.5, 0.25, 0.5, 0.75):
