@@ -71,7 +71,8 @@ class _Listener(Thread):
         except RuntimeError:
             self.words = "another process is gone, at which all met"
         if not self.left.wait(GRACE):
-            print(f"recognition: {_stopped(self.ranks, self.words)}", file=sys.stderr, flush=True)
+            sys.stderr.write(f"recognition: {_stopped(self.ranks, self.words)}\n")
+            sys.stderr.flush()
             os._exit(1)
 
 
