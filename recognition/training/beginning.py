@@ -14,11 +14,14 @@ from recognition.errors import InputError
 from recognition.training.checkpoint import BEST, LAST, Checkpoint, read_checkpoint
 from recognition.training.config import TrainConfig
 from recognition.training.config_files import changed, config_of
+from recognition.training.dividing import own_rows
 from recognition.training.growth import adopt, embedded_means, started
+from recognition.training.ranks import ALONE, Ranks
 from recognition.training.resuming import check_resumed
 from recognition.training.run_files import read_config_of
 from recognition.training.sets import Sets, digest_of
 from recognition.training.state import State, choose_kernel, fresh, from_checkpoint
+from recognition.training.tensor_file import nothing
 
 log = logging.getLogger(__name__)
 
@@ -30,11 +33,12 @@ def begun(
     resume: bool,
     start: Path | None,
     device: str,
+    ranks: Ranks = ALONE,
 ) -> State:
-    """The state that the first step is taken from, with all classes."""
+    """The state that the first step is taken from, with all classes, or this process's rows."""
     people = np.unique(sets.learn.labels).tolist()
     if resume:
-        state = _resumed(folder, config, digest_of(sets), device)
+        state = _resumed(folder, config, digest_of(sets), device, ranks)
     elif start is None:
         state = fresh(config, people, device)
     else:
@@ -57,10 +61,10 @@ def codes_of(source: PictureSource, people: Sequence[str]) -> npt.NDArray[np.int
     return np.array([order[name] for name in names.tolist()], np.int64)[codes]
 
 
-def _resumed(folder: Path, config: TrainConfig, digest: str, device: str) -> State:
-    """The run at its last checkpoint."""
+def _resumed(folder: Path, config: TrainConfig, digest: str, device: str, ranks: Ranks) -> State:
+    """The run at its last checkpoint, of which each process holds its own rows."""
     check_resumed(config, read_config_of(folder))
-    checkpoint = read_checkpoint(folder / LAST)
+    checkpoint = read_checkpoint(folder / LAST, keep=own_rows(ranks))
     check_resumed(config, _asked_of(checkpoint, config))
     if checkpoint.told.get("data") != digest:
         raise InputError(
@@ -74,7 +78,7 @@ def _resumed(folder: Path, config: TrainConfig, digest: str, device: str) -> Sta
             torch.get_num_threads(),
             threads,
         )
-    state = from_checkpoint(checkpoint, config, device)
+    state = from_checkpoint(checkpoint, config, device, ranks=ranks)
     if state.step > config.run.steps:
         raise InputError(
             f"{shown(folder)} has taken {state.step:,} steps, got --steps {config.run.steps:,}; "
@@ -102,7 +106,7 @@ def _recall_best(folder: Path, state: State) -> None:
     """Which network is the best by what is kept of it, perhaps since the last checkpoint."""
     if (folder / BEST).exists():
         try:
-            state.best = dict(read_checkpoint(folder / BEST).told["best"])
+            state.best = dict(read_checkpoint(folder / BEST, keep=nothing).told["best"])
         except (InputError, KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"{error}; remove it to go on, and the best is sought from here on"

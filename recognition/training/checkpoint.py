@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim import Optimizer
@@ -20,6 +20,7 @@ from torch.optim import Optimizer
 from margin_losses.classes import follows_rows
 from recognition.datasets._files import shown
 from recognition.errors import InputError
+from recognition.training.tensor_file import Keep, everything, read_metadata, read_tensors, said
 from recognition.whole_files import private_file, sync_folder
 
 FORMAT = 1
@@ -85,7 +86,7 @@ def _digest(tensors: Mapping[str, Tensor], told: str) -> str:
     found = hashlib.sha256(told.encode())
     for name in sorted(tensors):
         value = tensors[name]
-        found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        found.update(said(name, value.dtype, tuple(value.shape)))
         found.update(value.reshape(-1).view(torch.uint8).numpy().data)
     return found.hexdigest()
 
@@ -98,19 +99,21 @@ def _save(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str]) -
         raise OSError(None, str(error), str(path)) from error
 
 
-def read_checkpoint(path: Path) -> Checkpoint:
-    """Everything in the file, on the CPU.
+def read_checkpoint(path: Path, *, keep: Keep = everything) -> Checkpoint:
+    """What the file holds, on the CPU; all of it is looked at, and no more held than is kept.
+
+    Args:
+        path: of the file.
+        keep: which rows of each tensor.
 
     Raises:
         InputError: no checkpoint, a damaged one, or one of another version of this toolkit.
     """
     wanted = f"{shown(path)}: expected a checkpoint that recognition train wrote"
     try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            text = metadata.get(TOLD, "null")
-            told = json.loads(text)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        metadata = read_metadata(path)
+        text = metadata.get(TOLD, "null")
+        told = json.loads(text)
     except (OSError, SafetensorError, ValueError, RecursionError) as error:
         raise InputError(f"{wanted}, got {_reason(error)}") from None
     if not isinstance(told, dict):
@@ -120,7 +123,11 @@ def read_checkpoint(path: Path) -> Checkpoint:
             f"{wanted} in format {FORMAT}, got format {str(told.get('format'))[:20]}; resume it "
             "with the version that wrote it"
         )
-    if metadata.get(DIGEST) != _digest(tensors, text):
+    try:
+        tensors, digest = read_tensors(path, text, keep)
+    except (OSError, SafetensorError, ValueError) as error:
+        raise InputError(f"{wanted}, got {_reason(error)}") from None
+    if metadata.get(DIGEST) != digest:
         raise InputError(f"{wanted}, got a damaged file (its bits are not those that were written)")
     return Checkpoint(tensors, told)
 

@@ -12,12 +12,25 @@ from margin_losses import Shard
 from recognition.training.checkpoint import Checkpoint
 from recognition.training.ranks import Ranks
 from recognition.training.state import State
+from recognition.training.tensor_file import Keep
+
+
+def own_rows(ranks: Ranks) -> Keep:
+    """Of a checkpoint's tensors, this process's rows where each process has its own."""
+
+    def keep(name: str, shape: tuple[int, ...]) -> slice:
+        # of its one parameter, the weight, an optimiser of the head keeps numbers and rows
+        if shape and (name == "head.weight" or name.startswith("optimiser.head.")):
+            return ranks.part(shape[0])
+        return slice(None)
+
+    return keep
 
 
 @torch.no_grad()
 def divide(state: State, ranks: Ranks) -> None:
-    """Leave this process only its rows of a whole head, and of its optimiser's state."""
-    if ranks.world == 1:
+    """Leave this process only its rows of a head, and of its optimiser's state."""
+    if ranks.world == 1 or isinstance(state.head.shard, Shard):
         return
     head, optimiser = state.head, state.optimisers.head
     old, part = head.weight, ranks.part(head.num_classes)

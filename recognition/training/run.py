@@ -21,7 +21,7 @@ from recognition.training.beginning import begun, codes_of
 from recognition.training.checkpoint import BEST, LAST, read_checkpoint, write_checkpoint
 from recognition.training.config import TrainConfig, higher_is_better
 from recognition.training.config_files import sections_of, write_config
-from recognition.training.dividing import divide, united
+from recognition.training.dividing import divide, own_rows, united
 from recognition.training.engine import Engine, Report, make_fabric, ranks_of
 from recognition.training.held_folder import check_new, hold
 from recognition.training.last_words import speaking
@@ -88,7 +88,7 @@ def run_training(
         sets = read_sets(config, watch)
         if resume:  # nobody else may go on meanwhile from what is read here
             hold(held, folder, ranks)
-        state = begun(config, folder, sets, resume, start, str(fabric.device))
+        state = begun(config, folder, sets, resume, start, str(fabric.device), ranks)
         divide(state, ranks)
         if not resume:
             hold(held, folder, ranks)
@@ -255,17 +255,17 @@ class _Run:
         state, config = self.state, self.config
         last = self._validate(FINAL_REPLICATES)
         self.save(LAST)
-        best = last
+        best, kept = last, LAST
         if state.best and state.best["step"] != state.step:
-            state = from_checkpoint(
-                read_checkpoint(self.folder / BEST), config, str(self.engine.fabric.device)
-            )
+            kept = BEST
+            checkpoint = read_checkpoint(self.folder / BEST, keep=own_rows(self.ranks))
+            device = str(self.engine.fabric.device)
+            state = from_checkpoint(checkpoint, config, device, ranks=self.ranks)
             best = self._judged(state, FINAL_REPLICATES)
         broken = {k: v for one in self.ranks.every(supply.broken) for k, v in one.items()}
         if not self.ranks.first:
             return {}
-        kept = state if self.ranks.world == 1 or state is not self.state else self._whole()
-        save_weights_of(self.folder, Run(config, kept))
+        save_weights_of(self.folder, Run(config, self._whole(kept, state)))
         results = {
             "config": sections_of(config),
             "people": len(self.state.people),
@@ -292,6 +292,8 @@ class _Run:
             file.write(json.dumps(results, indent=1, allow_nan=False).encode() + b"\n")
         return results
 
-    def _whole(self) -> State:
-        """The run with all classes, as the last checkpoint has it."""
-        return from_checkpoint(read_checkpoint(self.folder / LAST), self.config)
+    def _whole(self, name: str, state: State) -> State:
+        """The state of this checkpoint with all classes."""
+        if self.ranks.world == 1:
+            return state
+        return from_checkpoint(read_checkpoint(self.folder / name), self.config)

@@ -16,11 +16,13 @@ from torch import nn
 
 from margin_losses import MarginHead
 from margin_losses.kernels import Auto, Chunked, Kernel, dense
+from margin_losses.shards import HERE, Here, Shard
 from recognition.backbones.registry import create_backbone, find_backbone
 from recognition.errors import InputError
 from recognition.training.checkpoint import Checkpoint, fill, pack, unpack
 from recognition.training.config import TrainConfig
 from recognition.training.optimisers import Optimisers, make_optimisers
+from recognition.training.ranks import ALONE, Ranks
 
 
 @dataclass
@@ -57,8 +59,10 @@ class State:
         return self.backbone if self.average is None else self.average
 
 
-def fresh(config: TrainConfig, people: Sequence[str], device: str | None = None) -> State:
-    """A run before its first step; the seed alone decides the weights.
+def fresh(
+    config: TrainConfig, people: Sequence[str], device: str | None = None, *, shard: Here = HERE
+) -> State:
+    """A run before its first step; the seed alone decides the weights, of a shard others.
 
     The device is that of the configuration unless another is given.
 
@@ -69,7 +73,7 @@ def fresh(config: TrainConfig, people: Sequence[str], device: str | None = None)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed)
         backbone = create_backbone(model.backbone)
-        head = make_head(config, len(people))
+        head = make_head(config, len(people), shard)
     choose_kernel(head, config)
     for module in (backbone, head):
         module.to(device or run.device)
@@ -84,13 +88,17 @@ def choose_kernel(head: MarginHead, config: TrainConfig) -> None:
     head.kernel = Auto().choose(batch, head.weight)
 
 
-def make_head(config: TrainConfig, classes: int) -> MarginHead:
+def make_head(config: TrainConfig, classes: int, shard: Here = HERE) -> MarginHead:
     """The head of a configuration, with weights from torch's global generator."""
     rate = config.model.sample_rate
     dimension = find_backbone(config.model.backbone).embedding_dim
     try:
         return MarginHead(
-            dimension, classes, config.model.head, sample_rate=None if rate == 1 else rate
+            dimension,
+            classes,
+            config.model.head,
+            sample_rate=None if rate == 1 else rate,
+            shard=shard,
         )
     except ValueError as error:
         raise InputError(f"{error}; {classes} people are learned from") from None
@@ -124,16 +132,25 @@ def to_checkpoint(state: State, config: TrainConfig) -> Checkpoint:
 
 
 def from_checkpoint(
-    checkpoint: Checkpoint, config: TrainConfig, device: str | None = None
+    checkpoint: Checkpoint,
+    config: TrainConfig,
+    device: str | None = None,
+    *,
+    ranks: Ranks = ALONE,
 ) -> State:
     """The run as it was saved, on the device of the configuration unless another is given.
+
+    Of several processes each gives the checkpoint with its own rows (`dividing.own_rows`), at the
+    same time as the others.
 
     Raises:
         InputError: it is of another backbone, head, or optimiser, or was not written by this code.
     """
     told = checkpoint.told
     try:
-        state = fresh(config, [str(person) for person in told["people"]], device)
+        people = [str(person) for person in told["people"]]
+        shard = HERE if ranks.world == 1 else Shard.even(len(people))
+        state = fresh(config, people, device, shard=shard)
         fill(state.backbone, checkpoint.part("backbone"), "backbone")
         fill(state.head, checkpoint.part("head"), "head")
         if state.average is not None:

@@ -14,6 +14,7 @@ from torch import nn
 from margin_losses import MarginHead, RowSGD
 from recognition.errors import InputError
 from recognition.training import checkpoint as module
+from recognition.training import tensor_file
 from recognition.training.checkpoint import (
     FORMAT,
     TOLD,
@@ -24,6 +25,9 @@ from recognition.training.checkpoint import (
     unpack,
     write_checkpoint,
 )
+from recognition.training.dividing import own_rows
+from recognition.training.ranks import Ranks
+from recognition.training.tensor_file import nothing
 
 MAKERS = {
     "sgd": lambda p: torch.optim.SGD(p, 0.1, momentum=0.9, weight_decay=0.01),
@@ -196,3 +200,33 @@ def test_a_damaged_checkpoint_is_refused_or_as_it_was(tmp_path: Path) -> None:
     path.write_bytes(save({"a": torch.ones(3)}, {TOLD: deep}))
     with pytest.raises(InputError, match="damaged"):
         read_checkpoint(path)
+
+
+def test_each_process_holds_its_own_rows_and_all_of_the_file_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tensor_file, "PIECE", 24)  # as of a file of many pieces
+    path, own = tmp_path / "c.safetensors", "optimiser.head.0.momentum_buffer"
+    tensors = {
+        "backbone.a": torch.arange(11.0),
+        "head.weight": torch.arange(22.0).view(11, 2),
+        own: -torch.arange(22.0).view(11, 2).bfloat16(),
+        "optimiser.head.0.last": torch.arange(11, dtype=torch.int32),
+        "optimiser.head.0.step": torch.tensor(3),
+        "head.flags": torch.tensor([True, False]),
+    }
+    write_checkpoint(path, Checkpoint(tensors, {"step": 7}))
+    parts = [read_checkpoint(path, keep=own_rows(Ranks(rank, 3))).tensors for rank in range(3)]
+    for name, value in tensors.items():
+        held = [part[name] for part in parts]
+        divided = "head" in name and len(value.shape) and name != "head.flags"
+        assert torch.equal(torch.cat(held) if divided else held[1], value), name
+        assert not divided or [len(each) for each in held] == [4, 4, 3]
+        assert all(each.untyped_storage().nbytes() == each.nbytes for each in held)
+    assert read_checkpoint(path, keep=nothing).tensors["head.weight"].shape == (0, 2)
+    raw = bytearray(path.read_bytes())
+    raw[raw.find(tensors["head.weight"][10].numpy().tobytes())] ^= 1
+    path.write_bytes(raw)
+    for keep in (nothing, own_rows(Ranks(0, 3)), own_rows(Ranks(2, 3))):
+        with pytest.raises(InputError, match="bits are not those"):
+            read_checkpoint(path, keep=keep)
