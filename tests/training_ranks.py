@@ -78,6 +78,7 @@ def cases() -> Iterator[tuple[str, dict[str, Any]]]:
     one = {"model.head": "arcface:s=8"}
     yield "accumulated", {**one, "optimiser.accumulate": 2}
     yield "adamw", {**one, "optimiser.name": "adamw", "optimiser.lr": 0.01}
+    yield "caught up", {**one, "model.sample_rate": 0.3, "optimiser.catch_up": True}
     yield "averaged", {**one, "optimiser.ema": 0.9, "optimiser.clip": 0.05}
     yield "more processes than classes", {"model.head": "normface:s=8", "classes": 2}
     yield from normalised()

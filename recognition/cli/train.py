@@ -192,6 +192,17 @@ def train(
             "each, e.g. 0.999; 0 for the network itself.",
         ),
     ] = None,
+    optimiser_catch_up: Annotated[
+        bool | None,
+        setting(
+            "optimiser.catch_up",
+            "--catch-up/--no-catch-up",
+            None,
+            "With --sample-rate: people whom a step is not over decay and drift on with their "
+            "momentum all the same, as if it were over all.",
+            default="no-catch-up",
+        ),
+    ] = None,
     schedule_name: Annotated[
         str | None,
         setting(

@@ -128,6 +128,8 @@ class OptimiserConfig:
         accumulate: batches whose gradients are averaged for one step.
         ema: of the backbone's average over the steps, which is then what is validated and kept: how
             much of it stays at each step; 0 for none.
+        catch_up: of sampled classes, whether those that a step is not over decay and drift on all the
+            same, which they make up for before they are next read; else they stay as they are.
     """
 
     name: str = "sgd"
@@ -139,6 +141,7 @@ class OptimiserConfig:
     clip: float = 5.0
     accumulate: int = 1
     ema: float = 0.0
+    catch_up: bool = False
 
     def __post_init__(self) -> None:
         _check(self)

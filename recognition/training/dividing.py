@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from margin_losses import Shard
 from recognition.training.checkpoint import Checkpoint
+from recognition.training.optimisers import settle
 from recognition.training.ranks import Ranks
 from recognition.training.state import State
 from recognition.training.tensor_file import Keep
@@ -32,6 +33,7 @@ def divide(state: State, ranks: Ranks) -> None:
     """Leave this process only its rows of a head, and of its optimiser's state."""
     if ranks.world == 1 or isinstance(state.head.shard, Shard):
         return
+    settle(state.optimisers)  # what is missed is known by the weight, which goes
     head, optimiser = state.head, state.optimisers.head
     old, part = head.weight, ranks.part(head.num_classes)
     new = nn.Parameter(old[part].clone(), requires_grad=old.requires_grad)

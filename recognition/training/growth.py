@@ -20,7 +20,7 @@ from recognition.errors import InputError
 from recognition.progress import Advance
 from recognition.training.checkpoint import LAST, read_checkpoint
 from recognition.training.config import TrainConfig
-from recognition.training.optimisers import make_optimisers
+from recognition.training.optimisers import make_optimisers, settle
 from recognition.training.state import State, from_checkpoint
 from recognition.training.validation import embed_source
 
@@ -64,6 +64,7 @@ def add_people(state: State, means: Mapping[str, Tensor]) -> None:
         )
     if not names:
         return
+    settle(state.optimisers)
     head = state.head
     rows = torch.stack([means[name] for name in names]).to(head.weight)
     if rows.shape[1] != head.embedding_dim:
@@ -114,6 +115,7 @@ def set_directions(state: State, means: Mapping[str, Tensor]) -> None:
         raise InputError(f"{listed(unknown)}: no such class; add them instead")
     if not means:
         return
+    settle(state.optimisers)
     own = state.head.weight.detach()[..., : state.head.embedding_dim]
     rows = torch.stack([means[name] for name in means]).to(own)
     if rows.shape[1] != own.shape[-1]:

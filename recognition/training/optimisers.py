@@ -1,6 +1,7 @@
 """What changes the parameters: one optimiser of the backbone, and one of the head."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -23,7 +24,8 @@ def make_optimisers(backbone: nn.Module, head: MarginHead, config: OptimiserConf
     """Optimisers at the highest learning rates.
 
     `sgd` is v <- momentum v + g + decay w, w <- w - lr v, as the papers have it; of sampled classes
-    `RowSGD`, which steps the rows that were sampled. `adamw` has torch's betas and decays apart from
+    `RowSGD`, which steps the rows that were sampled, and with `catch_up` gives all others the decay
+    and the momentum of the step before they are next read. `adamw` has torch's betas and decays apart from
     the gradient. Weights decay where they are matrices: norms, slopes and biases do not. Parameters
     that need no gradient are left out, and each group's `highest` is its highest learning rate.
 
@@ -44,6 +46,12 @@ def make_optimisers(backbone: nn.Module, head: MarginHead, config: OptimiserConf
     of_head = _groups(head.parameters(), config.head_lr or config.lr, config.head_weight_decay)
     rows = head.sample_rate is not None
     return Optimisers(_optimiser(groups, config), _optimiser(of_head, config, rows=rows))
+
+
+def settle(optimisers: Optimisers) -> None:
+    """Give all class weights the steps that they missed, so that whoever reads them may."""
+    if isinstance(optimisers.head, RowSGD):
+        optimisers.head.settle()
 
 
 def set_share(optimisers: Optimisers, share: float) -> None:
@@ -70,5 +78,5 @@ def _optimiser(
 ) -> torch.optim.Optimizer:
     if config.name == "adamw":
         return torch.optim.AdamW(groups, lr=config.lr)
-    kind = RowSGD if rows else torch.optim.SGD
+    kind = partial(RowSGD, catch_up=config.catch_up) if rows else torch.optim.SGD
     return kind(groups, lr=config.lr, momentum=config.momentum)

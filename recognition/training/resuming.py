@@ -5,7 +5,7 @@ from recognition.training.config import TrainConfig, flat
 from recognition.training.config_files import differences
 from recognition.training.schedules import warmup_steps
 
-# none of them changes what is learned, but for what another device rounds otherwise
+# none of them changes what is learned, but for roundings: of another device, or of what is caught up
 FREE = frozenset({"run.device", "data.workers", "run.save_every", "validation.every"})
 
 

@@ -21,7 +21,7 @@ from recognition.backbones.registry import create_backbone, find_backbone
 from recognition.errors import InputError
 from recognition.training.checkpoint import Checkpoint, fill, pack, unpack
 from recognition.training.config import TrainConfig
-from recognition.training.optimisers import Optimisers, make_optimisers
+from recognition.training.optimisers import Optimisers, make_optimisers, settle
 from recognition.training.ranks import ALONE, Ranks
 
 
@@ -105,7 +105,8 @@ def make_head(config: TrainConfig, classes: int, shard: Here = HERE) -> MarginHe
 
 
 def to_checkpoint(state: State, config: TrainConfig) -> Checkpoint:
-    """Everything `from_checkpoint` needs."""
+    """Everything `from_checkpoint` needs; class weights are given the steps that they missed."""
+    settle(state.optimisers)
     modules = {"backbone": state.backbone, "head": state.head, "average": state.average}
     tensors = {
         f"{part}.{name}": value

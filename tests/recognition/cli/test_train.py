@@ -125,7 +125,7 @@ TYPED = {
 
 def test_every_flag_is_for_its_own_value(asked: Asked) -> None:
     words = [word for pair in TYPED.values() for word in pair]
-    result = run("/faces", *words, "--milestones", "0.3,0.6", "--no-mirror")
+    result = run("/faces", *words, "--milestones", "0.3,0.6", "--no-mirror", "--catch-up")
     assert result.exit_code == 0, result.output
     wanted = {key: value for key, (_, value) in TYPED.items()}
     wanted |= {"data.pictures": "/faces", "augment.mirror": False}

@@ -16,6 +16,7 @@ from recognition.errors import InputError
 from recognition.training.augment import to_input
 from recognition.training.config import TrainConfig
 from recognition.training.engine import Engine, make_fabric
+from recognition.training.growth import add_people
 from recognition.training.schedules import share_at
 from recognition.training.state import State, fresh, from_checkpoint, to_checkpoint
 from recognition.training.supply import Batch
@@ -241,8 +242,9 @@ HEADS = ["arcface:s=8", "softmax", "elasticarcface:s=8", "adaface:s=8", "subcent
         {},
         {"optimiser__name": "adamw", "optimiser__ema": 0.5},
         {"model__sample_rate": 0.5, "optimiser__accumulate": 2},
+        {"model__sample_rate": 0.2, "optimiser__catch_up": True},
     ],
-    ids=["sgd", "adamw", "sampled"],
+    ids=["sgd", "adamw", "sampled", "caught up"],
 )
 def test_a_run_goes_on_from_its_checkpoint_bit_by_bit(head: str, changes: dict[str, Any]) -> None:
     config = config_of(model__head=head, **changes)
@@ -259,6 +261,62 @@ def test_a_run_goes_on_from_its_checkpoint_bit_by_bit(head: str, changes: dict[s
         one, two = engine.step(batches), again.step(batches)
         assert one == two
     assert same(weights(engine.state), weights(again.state))
+
+
+class Exact(Tiny):
+    """In the precision of its weights."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.double())  # type: ignore[no-any-return]
+
+
+def densely(state: State) -> None:
+    """Let sampled classes be stepped with all others, whose gradient is 0."""
+    groups = [
+        {key: value for key, value in group.items() if key != "catch_up"}
+        for group in state.optimisers.head.param_groups
+    ]
+    dense_one = torch.optim.SGD(groups, lr=0.1)
+    taken = dense_one.step
+
+    def step() -> None:
+        for p in state.head.parameters():
+            p.grad = None if p.grad is None else p.grad.to_dense()
+        taken()
+
+    dense_one.step = step  # type: ignore[method-assign, assignment]
+    state.optimisers = state.optimisers._replace(head=dense_one)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_sampled_classes_that_catch_up_are_stepped_as_all(
+    accumulate: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(BACKBONES, "exact", Backbone(Exact, 8, 6))
+    given = {"model__backbone": "exact", "model__sample_rate": 0.2, "optimiser__lr": 0.1,
+             "optimiser__head_weight_decay": 0.1, "optimiser__accumulate": accumulate}  # fmt: skip
+    far = {}
+    for catch_up in (True, False):
+        config = config_of(optimiser__catch_up=catch_up, **given)
+        one, other = (fresh(config, [f"p{n:02}" for n in range(30)]) for _ in range(2))
+        for state in (one, other):
+            state.backbone.double(), state.head.double()
+        densely(other)
+        both = engine_of(config, one), engine_of(config, other)
+        for number in range(12):
+            for engine in both:
+                assert not engine.step(
+                    [a_batch(number + 50 * n) for n in range(accumulate)]
+                ).skipped
+            if number == 3:
+                to_checkpoint(one, config)  # on the way nothing may change
+            if number == 5:
+                for state in (one, other):
+                    add_people(state, {"new": torch.ones(6, dtype=torch.float64) / 6**0.5})
+        to_checkpoint(one, config)
+        far[catch_up] = float((one.head.weight - other.head.weight).detach().abs().max())
+    assert far[True] < 1e-9
+    assert far[False] > 1e-3
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def configuration(tmp_path_factory: pytest.TempPathFactory) -> str:
         "data.pictures": str(faces), "data.validation_share": 0.4, "data.workers": 1,
         "model.backbone": "tiny", "model.head": "elasticarcface:s=8", "model.sample_rate": 0.7,
         "run.steps": 9, "run.batch_size": 7, "run.save_every": 2, "validation.every": 3,
-        "optimiser.lr": 0.05, "optimiser.ema": 0.5,
+        "optimiser.lr": 0.05, "optimiser.ema": 0.5, "optimiser.catch_up": True,
     })  # fmt: skip
 
 

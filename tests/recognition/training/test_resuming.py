@@ -14,6 +14,7 @@ OTHER = {
     "model.backbone": "inception_resnet_v1",
     "model.head": "cosface",
     "optimiser.name": "adamw",
+    "optimiser.catch_up": True,
     "schedule.name": "constant",
     "schedule.milestones": (0.5,),
     "augment.mirror": False,

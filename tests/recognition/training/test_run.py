@@ -158,6 +158,16 @@ def test_whoever_stops_anywhere_goes_on_to_the_same_end(
         ]
 
 
+def test_sampled_classes_that_catch_up_go_on_to_the_same_end(
+    faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_of(faces, model__sample_rate=0.2, optimiser__catch_up=True)
+    run_training(config, tmp_path / "alone")
+    killed_at(monkeypatch, 5, config, tmp_path / "run")
+    run_training(config, tmp_path / "run", resume=True)
+    assert all(equal(tmp_path / "alone" / name, tmp_path / "run" / name) for name in (LAST, BEST))
+
+
 @pytest.mark.parametrize("head", ["arcface:s=8", "elasticarcface:s=8"])
 def test_runs_killed_at_random_moments_end_as_the_one_left_alone(
     head: str, faces: Path, tmp_path: Path
