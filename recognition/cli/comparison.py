@@ -27,11 +27,11 @@ from recognition.datasets.pictures import Pictures
 from recognition.datasets.sources import read_pictures
 from recognition.errors import InputError
 from recognition.protocols import split_people
-from recognition.report.figures import save_figures
+from recognition.report.comparison.figures import save_figures
+from recognition.report.comparison.tables import markdown, notes, tables, verdict
 from recognition.report.html.compared import document
 from recognition.report.html.render import render
 from recognition.report.run_folder import check_free, run_folder
-from recognition.report.table import markdown, notes, tables, verdict
 from recognition.report.thumbnails import pictures_of, thumbnails
 from recognition.training.compare import Plan, Run, Task, compare
 from recognition.training.results import describe, describe_data, printable

@@ -16,13 +16,13 @@ from recognition.cli.judging import judge
 from recognition.evaluation.findings import Findings
 from recognition.peak import peak_gib
 from recognition.progress import Timed
-from recognition.report.curves import save_curves
+from recognition.report.evaluation.figures import save_curves
+from recognition.report.evaluation.markdown_page import markdown
+from recognition.report.evaluation.summary import headline, summary
+from recognition.report.evaluation.tables import notes, tables
 from recognition.report.html.evaluated import document
 from recognition.report.html.render import render
-from recognition.report.page import markdown
 from recognition.report.run_folder import check_free, run_folder
-from recognition.report.sheet import notes, tables
-from recognition.report.summary import headline, summary
 from recognition.report.text import legible
 from recognition.report.thumbnails import from_folder, pictures_of
 

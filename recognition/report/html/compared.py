@@ -5,21 +5,22 @@ from typing import Any
 
 import numpy as np
 
-from recognition.report.figures import det_figure, fnir_figure, score_figure
-from recognition.report.head_figures import (
+from recognition.report.comparison.figures import det_figure, fnir_figure, score_figure
+from recognition.report.comparison.head_figures import (
     angle_figure,
     cmc_figure,
     difference_figure,
     growth_figure,
     loss_figure,
 )
+from recognition.report.comparison.tables import Results, notes, tables
 from recognition.report.html.curve_tables import at_rates
 from recognition.report.html.document import Block, Document, Drawing, Part
 from recognition.report.html.embedding_map import map_drawing
 from recognition.report.html.evaluated import LIMITS, pairs_of
 from recognition.report.html.svg import svg_of
 from recognition.report.html.threshold import Operating, nearest, threshold_slider, what_it_means
-from recognition.report.table import Results, Table, notes, tables
+from recognition.report.table import Table
 from recognition.report.text import several
 
 Head = Mapping[str, Any]

@@ -3,20 +3,20 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from recognition.report.cells import Entry, Results
-from recognition.report.html.document import Document, Pair, Pairs, Part
-from recognition.report.html.embedding_map import map_drawing
-from recognition.report.html.evaluated_drawings import drawings, row_of, section_of
-from recognition.report.html.threshold import Operating, nearest, threshold_slider, what_it_means
-from recognition.report.numbers import written
-from recognition.report.sheet import (
+from recognition.report.evaluation.cells import Entry, Results
+from recognition.report.evaluation.summary import headline, summary
+from recognition.report.evaluation.tables import (
     comparison_table,
     groups_table,
     listing_table,
     notes,
     section_table,
 )
-from recognition.report.summary import headline, summary
+from recognition.report.html.document import Document, Pair, Pairs, Part
+from recognition.report.html.embedding_map import map_drawing
+from recognition.report.html.evaluated_drawings import drawings, row_of, section_of
+from recognition.report.html.threshold import Operating, nearest, threshold_slider, what_it_means
+from recognition.report.numbers import written
 from recognition.report.table import Table
 from recognition.report.text import several
 

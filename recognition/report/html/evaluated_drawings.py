@@ -5,12 +5,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from recognition.report.cells import Entry, Results, value_of
-from recognition.report.curves import figures
+from recognition.report.evaluation.cells import Entry, Results, value_of
+from recognition.report.evaluation.figures import figures
+from recognition.report.evaluation.tables import groups_table
 from recognition.report.html.curve_tables import at_rates, curve_table, rows_table
 from recognition.report.html.document import Drawing
 from recognition.report.html.svg import svg_of
-from recognition.report.sheet import groups_table
 from recognition.report.table import Table
 
 WANTED = (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.05, 0.1, 0.2, 0.5)

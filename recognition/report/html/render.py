@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from recognition.errors import InputError
-from recognition.report.cells import NOT_RESOLVED, SYMBOLS
+from recognition.report.evaluation.cells import NOT_RESOLVED, SYMBOLS
 from recognition.report.html.document import Block, Document, Pairs, Slider
 from recognition.report.table import Table
 from recognition.report.text import legible

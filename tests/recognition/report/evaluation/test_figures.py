@@ -9,7 +9,7 @@ from scipy.stats import norm
 from recognition.comparisons.pairs import compare_all
 from recognition.metrics.verification import equal_error_rate, error_curve, tar_at_fmr
 from recognition.report.axes import deviate_axes
-from recognition.report.curves import (
+from recognition.report.evaluation.figures import (
     cmc_figure,
     det_figure,
     figures,

@@ -3,7 +3,12 @@ import pytest
 from PIL import Image
 from scipy.stats import norm
 
-from recognition.report.figures import det_figure, fnir_figure, save_figures, score_figure
+from recognition.report.comparison.figures import (
+    det_figure,
+    fnir_figure,
+    save_figures,
+    score_figure,
+)
 
 BINS = np.linspace(-1, 1, 201).round(4).tolist()
 SIX = ("softmax", "normface", "lsoftmax", "sphereface", "smsoftmax", "cosface")

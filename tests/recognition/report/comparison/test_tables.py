@@ -3,7 +3,7 @@ import copy
 import pytest
 
 from recognition.cli.console import show_tables
-from recognition.report.table import markdown, notes, tables, verdict
+from recognition.report.comparison.tables import markdown, notes, tables, verdict
 
 KEYS = ("eer", "tar@fmr=0.1", "tar@fmr=0.01", "tar@fmr=0.001", "auc", "rank1", "fnir@fpir=0.1")
 KEYS += ("fnir@fpir=0.01", "w-ec", "w-inter", "intra", "inter", "learn-intra", "learn-inter")

@@ -19,8 +19,8 @@ from scipy.stats import norm
 
 from recognition.metrics.verification import ENOUGH_ERRORS
 from recognition.report.axes import GRID, MATED, NONMATED, deviate_axes, lay_band, shade_below
+from recognition.report.evaluation.tables import largest_groups
 from recognition.report.numbers import written
-from recognition.report.sheet import largest_groups
 from recognition.report.text import in_figure
 
 Results = Mapping[str, Any]

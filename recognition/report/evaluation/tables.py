@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from recognition.report.cells import (
+from recognition.report.evaluation.cells import (
     NOT_RESOLVED,
     SYMBOLS,
     Entry,

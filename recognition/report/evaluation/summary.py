@@ -6,7 +6,14 @@ Of the counts of a row `target` and `nonmated` are read, to say what would be ne
 from math import isclose, log10, sqrt
 
 from recognition.metrics.verification import ENOUGH_ERRORS
-from recognition.report.cells import Entry, Results, ends_of, places_of, sentence, share_of
+from recognition.report.evaluation.cells import (
+    Entry,
+    Results,
+    ends_of,
+    places_of,
+    sentence,
+    share_of,
+)
 from recognition.report.text import legible, shortened
 
 MOST_LABELS, LONGEST_TEXT = 4, 60

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from recognition.report.cells import Results
-from recognition.report.sheet import notes, tables
-from recognition.report.summary import headline, summary
+from recognition.report.evaluation.cells import Results
+from recognition.report.evaluation.summary import headline, summary
+from recognition.report.evaluation.tables import notes, tables
 from recognition.report.table import Table
 from recognition.report.text import as_code, in_markdown
 

@@ -3,9 +3,9 @@ import copy
 import pytest
 
 from recognition.cli.console import show_lines, show_tables
-from recognition.report.page import markdown
-from recognition.report.sheet import largest_groups, notes, tables
-from recognition.report.summary import headline, summary
+from recognition.report.evaluation.markdown_page import markdown
+from recognition.report.evaluation.summary import headline, summary
+from recognition.report.evaluation.tables import largest_groups, notes, tables
 
 RESTS = "FMR 0.001 rests on at most 7 false matches"
 NEVER = "FMR 1e-06 cannot be measured with 78000 non-mated comparisons"

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from recognition.report.axes import GRID, MATED, NONMATED
-from recognition.report.table import ANGLES
+from recognition.report.comparison.tables import ANGLES
 
 WIDTH = 5.4
 ROW, ROOM = 0.34, 1.1  # inches: a head, and what stands above and below all of them
