@@ -11,7 +11,7 @@ from recognition.datasets.embedding_files import Failure
 from recognition.errors import InputError
 from recognition.evaluation import task
 from recognition.evaluation.quality import Quality, column_quality, norm_quality
-from recognition.report.evaluation.figures import quality_figure
+from recognition.report.evaluation.picture_figures import quality_figure
 
 FAST = Options(replicates=60, parts=("verification",))
 

@@ -9,15 +9,16 @@ from scipy.stats import norm
 from recognition.comparisons.pairs import compare_all
 from recognition.metrics.verification import equal_error_rate, error_curve, tar_at_fmr
 from recognition.report.axes import deviate_axes
-from recognition.report.evaluation.figures import (
+from recognition.report.evaluation.figures import figures, save_curves
+from recognition.report.evaluation.group_figures import group_figure
+from recognition.report.evaluation.identification_figures import (
     cmc_figure,
-    det_figure,
-    figures,
-    group_figure,
     growth_figure,
     oscr_figure,
+)
+from recognition.report.evaluation.verification_figures import (
+    det_figure,
     roc_figure,
-    save_curves,
     score_figure,
 )
 
