@@ -17,6 +17,7 @@ from recognition.report.table import Table
 from recognition.report.text import legible
 
 MARKED = re.compile(rf"\d( %)?([{''.join(SYMBOLS)}]| \[\d+\])")  # a number with a note
+LONGEST_NUMBER = 32  # letters: what is longer is a text, which may be broken into lines
 MOST_BYTES = 3_000_000
 
 
@@ -70,7 +71,13 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=lambda value: legible(value) if type(value) is str else value,
     )
-    environment.filters |= {"jpeg": _jpeg, "doubt": doubt, "kind": _kind, "words": _words}
+    environment.filters |= {
+        "jpeg": _jpeg,
+        "doubt": doubt,
+        "prose": prose,
+        "kind": _kind,
+        "words": _words,
+    }
     return environment
 
 
@@ -88,6 +95,11 @@ def doubt(cell: tuple[str, str]) -> str:
     if value.startswith(NOT_RESOLVED):
         return "unknown"
     return "doubtful" if MARKED.search(value) else ""
+
+
+def prose(cell: tuple[str, str]) -> str:
+    """How a text is shown: in as many lines as it needs."""
+    return "prose" if len(cell[0]) > LONGEST_NUMBER else ""
 
 
 def _words(text: str) -> str:

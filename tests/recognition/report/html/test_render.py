@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from recognition.errors import InputError
 from recognition.report.html.document import Document, Drawing, Pair, Pairs, Part
 from recognition.report.html.embedding_map import map_drawing
-from recognition.report.html.render import MOST_BYTES, doubt, render
+from recognition.report.html.render import LONGEST_NUMBER, MOST_BYTES, doubt, prose, render
 from recognition.report.html.svg import svg_of
 from recognition.report.html.threshold import Operating, threshold_slider, what_it_means
 from recognition.report.table import Table
@@ -158,6 +158,11 @@ def test_pictures_are_shown_where_there_are_some():
 )
 def test_a_cell_is_greyed_where_the_data_cannot_tell(value, shown):
     assert doubt((value, "")) == shown
+
+
+def test_a_text_takes_as_many_lines_as_it_needs_and_a_number_one():
+    assert prose(("x" * LONGEST_NUMBER, "")) == ""
+    assert prose(("x" * (LONGEST_NUMBER + 1), "")) == "prose"
 
 
 def test_a_drawing_has_no_style_no_name_but_its_own_and_keeps_its_text():
