@@ -12,6 +12,7 @@ from recognition.cli.completion import BACKBONES, HEADS, among
 from recognition.cli.console import (
     INTERRUPTED,
     bar,
+    command_line,
     show_json,
     show_lines,
     shown_warnings,
@@ -386,8 +387,9 @@ def train(
 ) -> None:
     """Train one network with one head, and keep what is best on people it does not learn from.
 
-    Writes a folder: config.toml with all settings, log.csv, checkpoints, results.json, and the
-    weights, which embed, export and evaluate take. After Ctrl-C, or worse, --resume goes on.
+    Writes a folder: config.toml with all settings, log.csv, checkpoints, results.json,
+    report.html to read, and the weights, which embed, export and evaluate take. After Ctrl-C, or
+    worse, --resume goes on.
 
     \b
     recognition train FOLDER                     a tenth of its people validates
@@ -415,7 +417,12 @@ def train(
         try:
             with shown_warnings():
                 results = run_training(
-                    asked, folder, resume=resume is not None, start=start, watch=bar
+                    asked,
+                    folder,
+                    resume=resume is not None,
+                    start=start,
+                    watch=bar,
+                    command=command_line(),
                 )
         except KeyboardInterrupt:
             if not (folder / "config.toml").exists():

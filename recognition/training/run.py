@@ -16,6 +16,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.loggers.logger import Logger
 
 from recognition.evaluation import Estimate
+from recognition.peak import GIB, peak_gib
 from recognition.progress import Advance, Watch, unwatched
 from recognition.training.beginning import begun, codes_of
 from recognition.training.checkpoint import BEST, LAST, read_checkpoint, write_checkpoint
@@ -30,6 +31,7 @@ from recognition.training.monitor import Monitor, Seen, check_before
 from recognition.training.ranks import is_first
 from recognition.training.results import machine, printable, versions
 from recognition.training.run_files import CONFIG, Run, read_config_of, save_weights_of
+from recognition.training.run_report import RESULTS, write_report
 from recognition.training.sets import Sets, digest_of, read_sets
 from recognition.training.state import State, from_checkpoint, to_checkpoint
 from recognition.training.supply import Supply
@@ -37,7 +39,6 @@ from recognition.training.validation import REPLICATES, embed_source, joined, ju
 from recognition.whole_files import written_whole
 
 FINAL_REPLICATES = 1000
-RESULTS = "results.json"
 SEEN = ("loss", "cosine", "gradient", "lr")  # of a line of log.csv
 COLUMNS = ["step", *Report._fields[1:-1], "images_per_second", "validation"]
 log = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ def run_training(
     resume: bool = False,
     start: Path | None = None,
     watch: Watch = unwatched,
+    command: str = "",
 ) -> dict[str, Any]:
     """Train, or go on, and return what `results.json` then holds.
 
@@ -67,6 +69,7 @@ def run_training(
         start: another run, whose network and class rows this one begins with: who is known keeps
             the row and its momentum, who is new begins at the mean of their embeddings.
         watch: told how far each stage is.
+        command: what was typed, to be kept with the results.
 
     Raises:
         InputError: input that cannot be used, before anything is written; training that runs away.
@@ -93,6 +96,11 @@ def run_training(
         if not resume:
             hold(held, folder, ranks)
         run = _Run(config, folder, state, sets, fabric, watch)
+        run.told = {
+            "command": printable(command),
+            "start": None if start is None else printable(str(start)),
+            "resumed": state.step if resume else None,
+        }
         run.begin(resume=resume)
         supply = Supply(
             sets.learn,
@@ -129,6 +137,7 @@ class _Run:
         self.monitor = Monitor(state.head.num_classes)
         self.warnings: list[str] = []
         self.loggers: list[Logger] = []
+        self.told: dict[str, Any] = {}  # how the run was begun
 
     def begin(self, *, resume: bool) -> None:
         """Write what a run begins with, and look at what it was before."""
@@ -266,7 +275,9 @@ class _Run:
         if not self.ranks.first:
             return {}
         save_weights_of(self.folder, Run(config, self._whole(kept, state)))
+        left_out = dict.fromkeys([*self.sets.learn.skipped, *self.sets.validation.skipped])
         results = {
+            **self.told,
             "config": sections_of(config),
             "people": len(self.state.people),
             "pictures": len(self.sets.learn),
@@ -277,6 +288,7 @@ class _Run:
             "data": self.digest,
             "steps": self.state.step,
             "skipped": self.state.skipped,
+            "passed_over": [each._asdict() for each in left_out],
             "broken": [{"picture": printable(k), "reason": printable(v)}
                        for k, v in broken.items()],
             "processes": self.ranks.world,
@@ -285,11 +297,14 @@ class _Run:
             "last_estimates": {name: asdict(each) for name, each in last.items()},
             "warnings": self.warnings,
             "seconds": round(seconds, 1),
+            "peak_gib": peak_gib(),
+            "peak_device_gib": self._on_device(),
             "versions": versions(),
             "machine": machine(),
         }  # fmt: skip
         with written_whole(self.folder / RESULTS) as file:
             file.write(json.dumps(results, indent=1, allow_nan=False).encode() + b"\n")
+        write_report(self.folder, results)
         return results
 
     def _whole(self, name: str, state: State) -> State:
@@ -297,3 +312,10 @@ class _Run:
         if self.ranks.world == 1:
             return state
         return from_checkpoint(read_checkpoint(self.folder / name), self.config)
+
+    def _on_device(self) -> float | None:
+        """The most memory of a GPU that was taken, in GiB; None on other devices."""
+        device = self.engine.fabric.device
+        if device.type != "cuda":
+            return None
+        return torch.cuda.max_memory_allocated(device) / GIB

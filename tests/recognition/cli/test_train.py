@@ -39,8 +39,10 @@ class Asked:
         resume: bool,
         start: Path | None,
         watch: object,
+        command: str,
     ) -> dict[str, Any]:
         assert callable(watch)
+        assert command.startswith("recognition ")
         self.start = start
         self.calls.append((config, folder, resume))
         if self.error is not None:

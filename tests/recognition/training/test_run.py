@@ -114,7 +114,7 @@ def test_a_run_leaves_all_it_promises(faces: Path, tmp_path: Path) -> None:
     results = run_training(config, tmp_path / "run")
     folder = tmp_path / "run"
     names = {path.name for path in folder.iterdir()} - {"tensorboard", ".lock"}
-    assert names == {CONFIG, LAST, BEST, RESULTS, "log.csv", "run.log", "weights"}
+    assert names == {CONFIG, LAST, BEST, RESULTS, "report.html", "log.csv", "run.log", "weights"}
     assert results == json.loads((folder / RESULTS).read_text())
     assert (results["steps"], results["people"], results["skipped"]) == (6, 5, [])
     assert results["best"]["metric"] == "eer"
