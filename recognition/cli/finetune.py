@@ -107,7 +107,7 @@ def finetune(
     minutes. Everybody is left out once, and judged by their embeddings as they came and as they
     are projected. It says whether projecting gains, loses, or cannot be told apart.
 
-    Writes a run folder: results.json, a log, and projection.safetensors, which is learned from
+    Writes a run folder: report.html, results.json, a log, and projection.safetensors, which is learned from
     everybody, whatever the verdict, and has it written in it. recognition project applies it.
 
     \b

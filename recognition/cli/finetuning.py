@@ -11,6 +11,8 @@ import typer
 from recognition.cli.console import bar, command_line, show_lines, show_tables, whole
 from recognition.cli.run_log import logged
 from recognition.report.finetuned import notes, tables, verdict
+from recognition.report.html.finetuned import document
+from recognition.report.html.render import render
 from recognition.report.run_folder import check_free, run_folder
 from recognition.report.text import legible
 from recognition.training.finetune import finetune
@@ -55,6 +57,7 @@ def run_finetuning(
         }
         text = json.dumps(results, indent=1, allow_nan=False)
         (partial / "results.json").write_text(text + "\n", encoding="utf-8")
+        (partial / "report.html").write_text(render(document(results)), encoding="utf-8")
         said = told(done, recipe, seed=seed, command=command_line())
         save_projection(
             partial / "projection.safetensors", replace(done.fitted.projection, told=said)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from markupsafe import escape
 from typer.testing import CliRunner, Result
 
 from recognition.cli import app
@@ -14,9 +15,13 @@ from recognition.datasets.embedding_files import read_embeddings
 from recognition.errors import InputError
 from recognition.gallery.ingest import enroll_files
 from recognition.gallery.interface import Gallery
+from recognition.report.finetuned import verdict
+from recognition.report.html.finetuned import document
+from recognition.report.html.render import render
 from recognition.training.projection import Projection, read_projection, save_projection
 
 CONTRACT = Contract("net", "ab" * 32, 8, Preprocessing())
+INERT = '"><img src=x onerror=alert(1)><script>alert(1)</script>'
 PEOPLE, PICTURES = 16, 4
 QUICK = ["--steps", 5, "--folds", 2]
 
@@ -60,7 +65,7 @@ def test_it_writes_the_whole_run_folder_and_a_verdict(finished: tuple[Result, Pa
     result, out = finished
     assert result.exit_code == 0, result.output
     assert {path.name for path in out.iterdir()} == {
-        "results.json", "projection.safetensors", "run.log",
+        "report.html", "results.json", "projection.safetensors", "run.log",
     }  # fmt: skip
     results = json.loads((out / "results.json").read_text())
     assert results["input"]["people"] == PEOPLE
@@ -86,6 +91,25 @@ def test_it_writes_the_whole_run_folder_and_a_verdict(finished: tuple[Result, Pa
     log = (out / "run.log").read_text()
     assert "fold 2 of 2: 8 people left out" in log
     assert "steps taken" in log
+
+
+def test_its_page_has_the_verdict_the_folds_and_what_was_left_out(
+    finished: tuple[Result, Path],
+) -> None:
+    out = finished[1]
+    results = json.loads((out / "results.json").read_text())
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert page == render(document(results))
+    for told in (*verdict(results), "Each fold by itself", "3 pictures without an embedding"):
+        assert str(escape(told)) in page
+    assert page.count("<td>8</td>") == 2 * 2, "people left out and learned from, of both folds"
+    results["input"]["source"] = results["command"] = INERT
+    results["input"]["failures"] = [{"id": INERT, "label": INERT, "reason": INERT}] * 101
+    hostile = render(document(results))
+    assert "<img" not in hostile
+    assert "<script>alert" not in hostile
+    assert "And 1 more in results.json." in hostile
+    assert hostile.count("&lt;img src=x") == 4 + 3 * 100
 
 
 def test_json_is_what_is_written(faces: Path, finished: tuple[Result, Path]) -> None:
