@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from scipy.stats import norm
 
 MATED, NONMATED = "#1b7f79", "#c8553d"
+PAIRS = {"nonmated": "two people", "mated": "one person"}
 GRID, DOUBT = "0.92", "0.93"
 TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.95, 0.99)
 FAR_TICKS = (1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99)
@@ -56,21 +57,18 @@ def shade_below(panel: Axes, trusted: float, label: str | None = None) -> bool:
     return True
 
 
-def densities(panel: Axes, histogram: Mapping[str, Any]) -> None:
+def densities(panel: Axes, histogram: Mapping[str, Any], names: Mapping[str, str] = PAIRS) -> None:
     """Fill the densities of both kinds of scores, as far as there are scores.
 
     `histogram` has "bins", one more than the counts "mated" and "nonmated".
     """
     bins = np.asarray(histogram["bins"], np.float64)
     seen = np.zeros(len(bins) - 1, bool)
-    for key, colour, label in (
-        ("nonmated", NONMATED, "two people"),
-        ("mated", MATED, "one person"),
-    ):
+    for key, colour in (("nonmated", NONMATED), ("mated", MATED)):
         counts = np.asarray(histogram[key], np.float64)
         density = counts / (max(counts.sum(), 1) * np.diff(bins))
         panel.stairs(density, bins, fill=True, color=colour, alpha=0.35)
-        panel.stairs(density, bins, color=colour, linewidth=1.2, label=label)
+        panel.stairs(density, bins, color=colour, linewidth=1.2, label=names[key])
         seen |= counts > 0
     shown = np.flatnonzero(seen)
     left, right = bins[shown[0]], bins[shown[-1] + 1]

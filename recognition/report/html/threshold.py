@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from recognition.errors import InputError
 from recognition.report.axes import densities
 from recognition.report.html.document import Drawing, Slider, Stop
 from recognition.report.html.svg import svg_of
@@ -20,6 +21,7 @@ Curve = Mapping[str, Any]
 POINTS = 72  # of an inch: the unit of a drawing
 SIZE = (5.4, 2.5)
 NOTHING = (None, None, None)
+SEARCHES = {"nonmated": "strangers", "mated": "people enrolled"}
 SHOWN = 11  # thresholds in the table below the drawing
 RATES = {
     "fmr": "FMR: two people taken for one",
@@ -41,21 +43,34 @@ class Operating:
 
     Attributes:
         histogram: "bins" and the counts of both kinds, "mated" and "nonmated".
-        verification: "threshold", "fmr", "fmr_low", "fmr_high", "fnmr" ...; all of one length.
-        identification: the same with "fpir" and "fnir", and how many were "enrolled"; None where
-            nobody was searched for.
+        verification: "threshold", "fmr", "fmr_low", "fmr_high", "fnmr" ...; all of one length; None
+            where people were searched for only.
+        identification: the same with "fpir" and, if it is known, "fnir", and how many were
+            "enrolled"; None where nobody was searched for. One of both is there.
     """
 
     histogram: Curve
-    verification: Curve
+    verification: Curve | None
     identification: Curve | None = None
+
+    @property
+    def grid(self) -> Curve:
+        """The curve whose thresholds are moved along.
+
+        Raises:
+            InputError: there is none.
+        """
+        found = self.identification if self.verification is None else self.verification
+        if found is None:
+            raise InputError("expected error rates of pairs or of searches, got none; give one")
+        return found
 
 
 def threshold_slider(key: str, operating: Operating, start: float) -> Slider:
     """A slider over the grid's thresholds, which starts at the one nearest to `start`."""
-    figure, panel = _drawn(operating.histogram)
+    figure, panel = _drawn(operating)
     svg = svg_of(figure, key)
-    grid = [float(each) for each in operating.verification["threshold"]]
+    grid = [float(each) for each in operating.grid["threshold"]]
     stops = [
         Stop(
             written(threshold, "score", 4),
@@ -87,14 +102,17 @@ def threshold_slider(key: str, operating: Operating, start: float) -> Slider:
 
 def nearest(operating: Operating, threshold: float) -> int:
     """The place in the grid of the threshold that is nearest."""
-    grid = np.asarray(operating.verification["threshold"], np.float64)
+    grid = np.asarray(operating.grid["threshold"], np.float64)
     return int(np.argmin(np.abs(grid - threshold)))
 
 
-def _drawn(histogram: Curve) -> tuple[Figure, Axes]:
+def _drawn(operating: Operating) -> tuple[Figure, Axes]:
     figure = Figure(figsize=SIZE, dpi=POINTS, layout="constrained")
     panel = figure.subplots()
-    densities(panel, histogram)
+    if operating.verification is None:
+        densities(panel, operating.histogram, SEARCHES)
+    else:
+        densities(panel, operating.histogram)
     panel.set_xlabel("score")
     panel.set_yticks([])
     panel.spines[["top", "right", "left"]].set_visible(False)
@@ -110,12 +128,13 @@ def _place(panel: Axes, threshold: float) -> float:
 
 def _at(operating: Operating, at: int) -> list[tuple[Curve, str, int]]:
     """The curves that have a rate at this stop, with the name of the rate and its place there."""
-    found = [(operating.verification, name, at) for name in ("fmr", "fnmr")]
+    one = operating.verification
+    found = [] if one is None else [(one, name, at) for name in ("fmr", "fnmr")]
     searched = operating.identification
     if searched is not None:
-        threshold = operating.verification["threshold"][at]
+        threshold = operating.grid["threshold"][at]
         near = int(np.argmin(np.abs(np.asarray(searched["threshold"], float) - threshold)))
-        found += [(searched, name, near) for name in ("fpir", "fnir")]
+        found += [(searched, name, near) for name in ("fpir", "fnir") if name in searched]
     return found
 
 
@@ -137,7 +156,7 @@ def _told(rates: Curve, name: str, at: int) -> tuple[float | None, float | None,
 
 def what_it_means(operating: Operating, at: int) -> list[str]:
     """What happens to people at a threshold of the grid, by its place there, in words."""
-    threshold = written(operating.verification["threshold"][at], "score", 4)
+    threshold = written(operating.grid["threshold"][at], "score", 4)
     found = {name: _told(rates, name, place) for rates, name, place in _at(operating, at)}
     told = [
         of_many(*FATES[name], rate, low, high)

@@ -191,6 +191,17 @@ def test_a_threshold_in_words():
     )
 
 
+def test_a_threshold_of_searches_alone_has_their_rates_alone():
+    searched = {key: rate for key, rate in IDENTIFICATION.items() if "fnir" not in key}
+    found = threshold_slider("t", Operating(HISTOGRAM, None, searched), 0.5)
+    assert found.headings == ["FPIR: strangers given a name"]
+    assert "strangers</text>" in found.drawing.svg
+    assert "two people</text>" not in found.drawing.svg
+    assert [len(stop.cells) for stop in found.stops] == [1] * len(THRESHOLDS)
+    with pytest.raises(InputError, match="of pairs or of searches"):
+        threshold_slider("t", Operating(HISTOGRAM, None), 0.5)
+
+
 def test_the_slider_starts_at_the_nearest_threshold_and_its_line_lies_on_the_axis():
     slider = threshold_slider("t", OPERATING, 0.6)
     assert slider.start == 2
