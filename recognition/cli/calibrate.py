@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from recognition.cli.console import spoken_errors
-from recognition.cli.gallery import Json, Trust, Where
+from recognition.cli.gallery import OUTPUT, Json, Trust, Where
 
 RATES = "Wanted rate"
 
@@ -54,6 +54,15 @@ def calibrate(
             "--dry-run", rich_help_panel=RATES, help="Only tell the threshold; do not set it."
         ),
     ] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.html",
+            rich_help_panel=OUTPUT,
+            help="Write what the threshold means for people on a page, with the scores and what "
+            "other thresholds would do. The file must be new.  [default: none]",
+        ),
+    ] = None,
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
@@ -66,6 +75,7 @@ def calibrate(
     \b
     recognition calibrate people.gallery probes.npz
     recognition calibrate people.gallery probes.npz --fpir 0.001
+    recognition calibrate people.gallery probes.npz --report threshold.html
     recognition calibrate people.gallery probes.npz --fmr 1e-5 --dry-run
     """  # noqa: D301 \b keeps the lines apart
     with spoken_errors():
@@ -82,4 +92,5 @@ def calibrate(
             trust=trust,
             as_json=as_json,
             dry=try_only,
+            report=report,
         )

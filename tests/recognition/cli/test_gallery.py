@@ -616,3 +616,53 @@ def test_photographs_that_cannot_be_opened_are_skipped(photographs: Path) -> Non
     done = told(run("gallery", "sync", "g", photographs, "--json"))
     assert "ann/gone.png" in [one["path"] for one in done["skipped"]]
     assert len(done["added"]) == 4
+
+
+def test_what_a_threshold_means_is_written_on_a_page(embedded: Path) -> None:
+    quiet = words(run("calibrate", "g", "probes.npz", "--fpir", 0.25, "--dry-run"))
+    assert "--report FILE.html" in quiet
+    done = words(run("calibrate", "g", "probes.npz", "--fpir", 0.25, "--report", "t.html"))
+    assert "Written to t.html" in done
+    page = Path("t.html").read_text(encoding="utf-8")
+    threshold = told(run("gallery", "stats", "g", "--json"))["threshold"]
+    assert f"At threshold {threshold['value']:.4f} and 4 enrolled people, about 250 of" in page
+    assert "If more people are enrolled" in page
+    assert "It is set in the gallery." in page
+    assert threshold["data"] in page
+    data = json.loads(page.split('id="report-data">')[1].split("</script>")[0])
+    stops = data["sliders"]["threshold"]
+    start = int(page.split(' value="')[1].split('"')[0])
+    assert stops[start]["threshold"] == f"{threshold['value']:.4f}"
+    assert stops[start]["cells"][0].startswith("25.")
+    assert [float(stops[at]["cells"][0].split(" ")[0]) for at in (0, -1)] == [100.0, 0.0]
+    assert not list(Path.cwd().glob("*.part"))
+
+
+def test_a_page_that_is_there_is_kept(embedded: Path) -> None:
+    Path("t.html").write_text("mine")
+    for name, told_of in (
+        ("t.html", "exists already"), ("t.txt", "ends in .html"), ("no/t.html", "no folder"),
+    ):  # fmt: skip
+        refused = run("calibrate", "g", "probes.npz", "--fpir", 0.25, "--report", name, code=2)
+        assert told_of in " ".join(refused.stderr.split())
+    assert Path("t.html").read_text() == "mine"
+    assert "no threshold" in run("gallery", "stats", "g").stdout
+    run("calibrate", "g", "probes.npz", "--report", "new.html", code=2)
+    assert not Path("new.html").exists(), "0.01 cannot be measured"
+
+
+def test_a_page_of_strangers_alone_and_of_comparisons_says_so(embedded: Path) -> None:
+    with np.load("probes.npz") as file:
+        strange = ~np.isin(file["labels"], ["p0", "p1", "p2", "p3"])
+        inert = '<script>alert(1)</script>"><img src=x onerror=alert(1)>'
+        labels = np.where(file["labels"] == "p5", inert, file["labels"])
+        only = {name: file[name][strange] for name in ("embeddings", "ids")}
+        np.savez("only.npz", labels=labels[strange], **only)
+    run("calibrate", "g", "only.npz", "--fmr", 0.1, "--dry-run", "--report", "t.html")
+    page = Path("t.html").read_text(encoding="utf-8")
+    assert "How often somebody enrolled is missed is not known" in page
+    assert "comparisons of a stranger with somebody enrolled would match" in page
+    assert "It is not set in the gallery" in page
+    assert "If more people are enrolled" not in page
+    assert "<img" not in page
+    assert "<script>alert" not in page
