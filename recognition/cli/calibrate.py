@@ -54,6 +54,7 @@ def calibrate(
             "--dry-run", rich_help_panel=RATES, help="Only tell the threshold; do not set it."
         ),
     ] = False,
+    trust: Trust = False,
     report: Annotated[
         Path | None,
         typer.Option(
@@ -63,7 +64,6 @@ def calibrate(
             "other thresholds would do. The file must be new.  [default: none]",
         ),
     ] = None,
-    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Set the threshold from which a name is given, for a rate of false names that you want.
