@@ -10,7 +10,7 @@ import typer
 
 from recognition.cli.console import bar, command_line, show_lines, show_tables, whole
 from recognition.cli.run_log import logged
-from recognition.report.finetuned import notes, tables, verdict
+from recognition.report.finetuning_tables import notes, tables, verdict
 from recognition.report.html.finetuned import document
 from recognition.report.html.render import render
 from recognition.report.run_folder import check_free, run_folder

@@ -57,22 +57,24 @@ def shade_below(panel: Axes, trusted: float, label: str | None = None) -> bool:
     return True
 
 
-def densities(panel: Axes, histogram: Mapping[str, Any], names: Mapping[str, str] = PAIRS) -> None:
-    """Fill the densities of both kinds of scores, as far as there are scores.
+def densities(panel: Axes, histogram: Mapping[str, Any], names: Mapping[str, str] = PAIRS) -> float:
+    """Fill the densities of both kinds of scores, as far as there are any; the least one above 0.
 
     `histogram` has "bins", one more than the counts "mated" and "nonmated".
     """
     bins = np.asarray(histogram["bins"], np.float64)
-    seen = np.zeros(len(bins) - 1, bool)
+    seen, least = np.zeros(len(bins) - 1, bool), np.inf
     for key, colour in (("nonmated", NONMATED), ("mated", MATED)):
         counts = np.asarray(histogram[key], np.float64)
         density = counts / (max(counts.sum(), 1) * np.diff(bins))
         panel.stairs(density, bins, fill=True, color=colour, alpha=0.35)
         panel.stairs(density, bins, color=colour, linewidth=1.2, label=names[key])
         seen |= counts > 0
+        least = min(least, float(density[density > 0].min(initial=np.inf)))
     shown = np.flatnonzero(seen)
     left, right = bins[shown[0]], bins[shown[-1] + 1]
     panel.set_xlim(left - (right - left) * SIDE, right + (right - left) * SIDE)
+    return least
 
 
 def lay_band(

@@ -10,7 +10,12 @@ from matplotlib.ticker import NullFormatter
 from scipy.stats import norm
 
 from recognition.metrics.verification import ENOUGH_ERRORS
-from recognition.report.axes import MATED, NONMATED, SIDE, deviate_axes, lay_band, shade_below
+from recognition.report.axes import (
+    densities,
+    deviate_axes,
+    lay_band,
+    shade_below,
+)
 from recognition.report.evaluation.cells import Results
 from recognition.report.evaluation.panels import (
     BAND,
@@ -40,31 +45,17 @@ MISSED_MARGIN = 0.75  # room below the line at half an error
 def score_figure(results: Results) -> Figure:
     """Densities of both kinds of scores on a logarithmic axis, and the thresholds in use."""
     curve = curve_of(results, "verification", "histogram")
-    bins = np.asarray(curve["bins"], np.float64)
     figure, panel = panel_with("score", "density")
-    densities = []
-    for key, colour, label in (
-        ("nonmated", NONMATED, "two people"),
-        ("mated", MATED, "one person"),
-    ):
-        counts = np.asarray(curve[key], np.float64)
-        density = counts / (max(counts.sum(), 1) * np.diff(bins))
-        panel.stairs(density, bins, fill=True, color=colour, alpha=0.35)
-        panel.stairs(density, bins, color=colour, linewidth=1.2, label=label)
-        densities.append(density)
+    least = densities(panel, curve)
     for key, name, style in (("eer", "EER", ":"), ("tar@fmr=0.001", "FMR 0.001", "--")):
         for _, row in resolved(results, "verification", key):
             threshold = row["counts"].get("threshold")
             if threshold is not None and np.isfinite(float(threshold)):
                 label = f"threshold of {name}: {written(threshold, 'score', 3)}"
                 panel.axvline(threshold, color="0.2", linewidth=1.2, linestyle=style, label=label)
-    either = np.maximum(*densities)
-    shown = np.flatnonzero(either)
     panel.set_yscale("log")
-    panel.set_ylim(bottom=min(each[each > 0].min(initial=np.inf) for each in densities) / 2)
+    panel.set_ylim(bottom=least / 2)
     panel.yaxis.set_minor_formatter(NullFormatter())
-    left, right = bins[shown[0]], bins[shown[-1] + 1]
-    panel.set_xlim(left - (right - left) * SIDE, right + (right - left) * SIDE)
     return with_legend(figure)
 
 

@@ -4,11 +4,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
+from recognition.report.evaluation.cells import Results
 from recognition.report.html.document import Document, Part
 from recognition.report.html.evaluated import LIMITS
 from recognition.report.html.threshold import Operating, threshold_slider
 from recognition.report.numbers import places_for, span, written
-from recognition.report.table import Results, Table
+from recognition.report.table import Table
 from recognition.report.text import several
 from recognition.report.wording import of_many
 

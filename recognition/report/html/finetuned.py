@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from recognition.report.finetuned import notes, tables, verdict
+from recognition.report.evaluation.cells import Results
+from recognition.report.finetuning_tables import notes, tables, verdict
 from recognition.report.html.document import Block, Document, Part
 from recognition.report.html.evaluated import LIMITS
-from recognition.report.table import Results, Table
+from recognition.report.table import Table
 from recognition.report.text import several
 
 MOST_LISTED = 100

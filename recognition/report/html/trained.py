@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from recognition.report.cells import NOT_RESOLVED, SYMBOLS, sentence
+from recognition.report.evaluation.cells import NOT_RESOLVED, SYMBOLS, Results, sentence
 from recognition.report.html.document import Block, Document, Part
 from recognition.report.html.evaluated import LIMITS
 from recognition.report.html.trained_drawings import (
@@ -14,7 +14,7 @@ from recognition.report.html.trained_drawings import (
     validations,
 )
 from recognition.report.numbers import places_for, span, with_sign, written
-from recognition.report.table import Results, Table
+from recognition.report.table import Table
 from recognition.report.text import several
 from recognition.report.training_figures import Point
 from recognition.report.wording import of_many

@@ -4,10 +4,10 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from recognition.report.evaluation.cells import Results
 from recognition.report.html.curve_tables import curve_table
 from recognition.report.html.document import Drawing
 from recognition.report.html.svg import svg_of
-from recognition.report.table import Results
 from recognition.report.training_figures import Point, course, course_figure, validation_figure
 
 Line = Mapping[str, float]  # a line of log.csv

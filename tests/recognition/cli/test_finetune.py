@@ -15,7 +15,7 @@ from recognition.datasets.embedding_files import read_embeddings
 from recognition.errors import InputError
 from recognition.gallery.ingest import enroll_files
 from recognition.gallery.interface import Gallery
-from recognition.report.finetuned import verdict
+from recognition.report.finetuning_tables import verdict
 from recognition.report.html.finetuned import document
 from recognition.report.html.render import render
 from recognition.training.projection import Projection, read_projection, save_projection
