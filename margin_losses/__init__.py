@@ -22,7 +22,7 @@ from margin_losses.adaptive import (
 )
 from margin_losses.embedding import Embedding
 from margin_losses.functional import margin_softmax
-from margin_losses.fused import FusedSGD
+from margin_losses.fused_sgd import FusedSGD
 from margin_losses.head import MarginHead
 from margin_losses.kernels import Auto, Chunked, Kernel, Sampled, Sums, dense
 from margin_losses.logits import Logits

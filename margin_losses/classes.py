@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from margin_losses.margin import Margin, is_whole
-from margin_losses.missed import bring_up
+from margin_losses.missed_steps import bring_up
 from margin_losses.wrappers import CLASS_MARGINS, PerClass, Wrapper
 
 if TYPE_CHECKING:

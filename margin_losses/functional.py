@@ -12,7 +12,7 @@ from margin_losses.embedding import Embedding, normalize
 from margin_losses.kernels import Kernel, Sampled, dense
 from margin_losses.logits import Logits, gather_own
 from margin_losses.margin import NO_STATE, Geometry, Margin, State, Target
-from margin_losses.missed import bring_up, bring_up_own
+from margin_losses.missed_steps import bring_up, bring_up_own
 from margin_losses.shards import HERE, Here
 
 # ‖w‖‖x‖ may overflow where ⟨w, x⟩ does not; a margin multiplies it by up to 2m - 1 = 31 more

@@ -21,7 +21,7 @@ from margin_losses.kernels import Auto, Kernel, Sampled
 from margin_losses.layouts import Layout, check_bias, from_layout, to_layout
 from margin_losses.logits import Logits
 from margin_losses.margin import Geometry, Margin, State, is_whole
-from margin_losses.missed import bring_up
+from margin_losses.missed_steps import bring_up
 from margin_losses.reduction import (
     Reduction,
     Statistics,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT, StateDict
 
-from margin_losses.missed import LAST, MOMENTUM, Matrix, bring_up, miss, remember, restored
+from margin_losses.missed_steps import LAST, MOMENTUM, Matrix, bring_up, miss, remember, restored
 from margin_losses.tiles import tiles
 
 OPTIONS = ("lr", "momentum", "weight_decay", "nesterov")

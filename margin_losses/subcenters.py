@@ -21,7 +21,7 @@ from margin_losses.functional import check_labels, target_of
 from margin_losses.head import MarginHead
 from margin_losses.logits import own_rows
 from margin_losses.margin import COSINE
-from margin_losses.missed import bring_up
+from margin_losses.missed_steps import bring_up
 
 BLOCK = 2**22  # numbers of the gathered centres (n, K, D) that are in memory at once
 

@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from recognition.evaluation.quality import Quality
     from recognition.evaluation.task import Grouping
     from recognition.faces.embedding import embed_folder
+    from recognition.faces.face_file_reader import read_faces
     from recognition.faces.models.loading import load_embedder
     from recognition.faces.photos import find_photos, load_photo
-    from recognition.faces.reader import read_faces
     from recognition.gallery.answers import (
         Answer,
         Candidate,
@@ -118,7 +118,7 @@ _HOME = {
     "rank_among_distractors": "search.distractors",
     "read_blufr": "datasets.blufr",
     "read_embeddings": "datasets.embedding_files",
-    "read_faces": "faces.reader",
+    "read_faces": "faces.face_file_reader",
     "read_features": "datasets.megaface",
     "read_folder": "datasets.folder",
     "read_ijb": "datasets.ijb",

@@ -7,10 +7,9 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from recognition.comparisons.compared import Compared
+from recognition.comparisons.compared_pictures import Compared
 from recognition.comparisons.scores import Scores
 from recognition.comparisons.steps import Similarities
-from recognition.disjoint import require_other_people
 from recognition.embeddings import Floats, People, people_of, unit_rows
 from recognition.errors import InputError
 from recognition.metrics.normalisation import (
@@ -30,9 +29,10 @@ from recognition.metrics.normalisation import (
     spread_outside,
 )
 from recognition.metrics.searches import KEPT, Searches
+from recognition.other_people import require_other_people
 from recognition.progress import Advance, Watch, unwatched
-from recognition.search.blocks import score_blocks
 from recognition.search.identify import prepare, search_prepared
+from recognition.search.score_blocks import score_blocks
 
 Rows = npt.NDArray[np.int64]
 CELLS = 2**21  # cohort scores of a tile in memory at a time

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from recognition.gallery import searched
+from recognition.gallery import search_copy
 from recognition.gallery.answers import Threshold
-from recognition.gallery.gallery import EmbeddedGallery as Gallery
+from recognition.gallery.embedded_gallery import EmbeddedGallery as Gallery
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 State = dict[str, int]  # samples of each person; the threshold beside them
@@ -98,7 +98,7 @@ def pairs(gallery: Gallery, mine: str, count: int) -> None:
 
 def main() -> None:
     folder, verb, *words = sys.argv[1:]
-    searched.FLUSHED = 20
+    search_copy.FLUSHED = 20
     with Gallery.open(Path(folder)) as gallery:
         if verb == "chain":
             print("ready", flush=True)

@@ -24,7 +24,7 @@ from margin_losses.registry import table
 from recognition.cli import app
 from recognition.cli.compare import compare
 from recognition.datasets.drawn import draw_faces
-from recognition.training.choices import DEFAULT_HEADS, FOUND, TRIALS
+from recognition.training.head_choices import DEFAULT_HEADS, FOUND, TRIALS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

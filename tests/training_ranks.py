@@ -31,7 +31,7 @@ from recognition.training import last_words
 from recognition.training.checkpoint import Checkpoint
 from recognition.training.config import TrainConfig
 from recognition.training.config_files import changed
-from recognition.training.dividing import divide, united
+from recognition.training.divided_classes import divide, united
 from recognition.training.engine import Engine, make_fabric, ranks_of
 from recognition.training.ranks import Ranks
 from recognition.training.run import run_training

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from margin_losses.kernels.dense import Kernel, Sums, dense
 from margin_losses.logits import Logits
-from margin_losses.missed import bring_up
+from margin_losses.missed_steps import bring_up
 
 MANY = 2**62  # so much larger than any stratum that a remainder is as good as uniform
 

@@ -57,7 +57,7 @@ def list_(run: Run, as_json: Json = False) -> None:
     recognition classes list runs/mine --json
     """  # noqa: D301 \b keeps the lines apart
     with spoken_errors():
-        from recognition.cli.growing import run_list
+        from recognition.cli.class_changes import run_list
 
         run_list(run, as_json=as_json)
 
@@ -74,7 +74,7 @@ def add(run: Run, source: Source, out: Out, as_json: Json = False) -> None:
     recognition classes add runs/mine new.npz -o runs/grown
     """  # noqa: D301
     with spoken_errors():
-        from recognition.cli.growing import run_add
+        from recognition.cli.class_changes import run_add
 
         run_add(run, source, out, as_json=as_json)
 
@@ -96,7 +96,7 @@ def remove(
     recognition classes remove runs/mine ada bob -o runs/fewer
     """  # noqa: D301
     with spoken_errors():
-        from recognition.cli.growing import run_remove
+        from recognition.cli.class_changes import run_remove
 
         run_remove(run, names, out, as_json=as_json)
 
@@ -123,7 +123,7 @@ def export(
     recognition classes export runs/mine --out directions.npz
     """  # noqa: D301
     with spoken_errors():
-        from recognition.cli.growing import run_export
+        from recognition.cli.class_changes import run_export
 
         run_export(run, out, as_json=as_json)
 
@@ -137,6 +137,6 @@ def import_(run: Run, source: Source, out: Out, as_json: Json = False) -> None:
     recognition classes import runs/mine people/ -o runs/turned
     """  # noqa: D301
     with spoken_errors():
-        from recognition.cli.growing import run_import
+        from recognition.cli.class_changes import run_import
 
         run_import(run, source, out, as_json=as_json)

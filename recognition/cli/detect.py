@@ -70,7 +70,7 @@ def detect(
     """  # noqa: D301 \b keeps the lines apart
     with spoken_errors():
         from recognition.cli.console import bar
-        from recognition.cli.detection import show
+        from recognition.cli.detect_output import show
         from recognition.faces.detection import detect_faces
 
         done = detect_faces(

@@ -76,7 +76,7 @@ def embed(
     """  # noqa: D301 \b keeps the lines apart
     with spoken_errors():
         from recognition.cli.console import bar
-        from recognition.cli.embedding import show
+        from recognition.cli.embed_output import show
         from recognition.faces.embedding import embed_folder
 
         try:

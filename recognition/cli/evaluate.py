@@ -326,8 +326,8 @@ def evaluate(
     recognition evaluate --scores mated.txt --scores nonmated.txt
     """  # noqa: D301 \b keeps the lines apart
     with spoken_errors():
-        from recognition.cli.asked import Asked
         from recognition.cli.evaluation import run_evaluation
+        from recognition.cli.evaluation_asked import Asked
         from recognition.evaluation.options import PARTS, Options, known_map, known_part
 
         options = Options(

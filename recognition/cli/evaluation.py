@@ -10,11 +10,11 @@ from typing import Any
 
 import typer
 
-from recognition.cli.asked import Asked
 from recognition.cli.console import bar, command_line, name_skipped, show_lines, show_tables
-from recognition.cli.judging import judge
+from recognition.cli.evaluation_asked import Asked
+from recognition.cli.evaluation_judging import judge
 from recognition.evaluation.findings import Findings
-from recognition.peak import peak_gib
+from recognition.peak_memory import peak_gib
 from recognition.progress import Timed
 from recognition.report.evaluation.figures import save_curves
 from recognition.report.evaluation.markdown_page import markdown
@@ -22,7 +22,7 @@ from recognition.report.evaluation.summary import headline, summary
 from recognition.report.evaluation.tables import notes, tables
 from recognition.report.html.evaluated import document
 from recognition.report.html.render import render
-from recognition.report.run_folder import check_free, run_folder
+from recognition.report.results_folder import check_free, run_folder
 from recognition.report.text import legible
 from recognition.report.thumbnails import from_folder, pictures_of
 

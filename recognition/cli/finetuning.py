@@ -13,10 +13,10 @@ from recognition.cli.run_log import logged
 from recognition.report.finetuning_tables import notes, tables, verdict
 from recognition.report.html.finetuned import document
 from recognition.report.html.render import render
-from recognition.report.run_folder import check_free, run_folder
+from recognition.report.results_folder import check_free, run_folder
 from recognition.report.text import legible
 from recognition.training.finetune import finetune
-from recognition.training.finetuned import describe, told
+from recognition.training.finetune_results import describe, told
 from recognition.training.projected_files import read_unprojected
 from recognition.training.projection import save_projection
 from recognition.training.projection_fit import ProjectionRecipe

@@ -96,7 +96,7 @@ def create(
     recognition gallery create people.gallery --like faces.npz
     """  # noqa: D301 \b keeps the lines apart
     with spoken_errors():
-        from recognition.cli.enrolling import run_create
+        from recognition.cli.gallery_enrolling import run_create
 
         run_create(where, like=like, model=model, device=device, as_json=as_json)
 
@@ -135,7 +135,7 @@ def enroll(
     recognition gallery enroll people.gallery ada ada.npz
     """  # noqa: D301
     with spoken_errors():
-        from recognition.cli.enrolling import run_enroll
+        from recognition.cli.gallery_enrolling import run_enroll
         from recognition.cli.gallery_source import Source
 
         source = Source(model, device, min_score, trust)
@@ -182,7 +182,7 @@ def sync(
     recognition gallery sync people.gallery faces.npz --json
     """  # noqa: D301
     with spoken_errors():
-        from recognition.cli.enrolling import run_sync
+        from recognition.cli.gallery_enrolling import run_sync
         from recognition.cli.gallery_source import Source
 
         try:
@@ -221,7 +221,7 @@ def ingest(
     recognition gallery ingest people.gallery part1.parquet part2.parquet
     """  # noqa: D301
     with spoken_errors():
-        from recognition.cli.enrolling import run_ingest
+        from recognition.cli.gallery_enrolling import run_ingest
 
         try:
             run_ingest(where, files, trust=trust, as_json=as_json)
@@ -242,7 +242,7 @@ def list_(where: Where, as_json: Json = False) -> None:
     recognition gallery list people.gallery --json
     """  # noqa: D301
     with spoken_errors():
-        from recognition.cli.enrolled import run_list
+        from recognition.cli.gallery_people import run_list
 
         run_list(where, as_json=as_json)
 
@@ -256,7 +256,7 @@ def show(where: Where, name: Name, as_json: Json = False) -> None:
     recognition gallery show people.gallery ada --json
     """  # noqa: D301
     with spoken_errors():
-        from recognition.cli.enrolled import run_show
+        from recognition.cli.gallery_people import run_show
 
         run_show(where, name, as_json=as_json)
 
@@ -270,7 +270,7 @@ def stats(where: Where, as_json: Json = False) -> None:
     recognition gallery stats people.gallery --json
     """  # noqa: D301
     with spoken_errors():
-        from recognition.cli.enrolled import run_stats
+        from recognition.cli.gallery_people import run_stats
 
         run_stats(where, as_json=as_json)
 
@@ -284,7 +284,7 @@ def remove(where: Where, name: Name, as_json: Json = False) -> None:
     recognition gallery remove people.gallery ada --json
     """  # noqa: D301
     with spoken_errors():
-        from recognition.cli.enrolled import run_remove
+        from recognition.cli.gallery_people import run_remove
 
         run_remove(where, name, as_json=as_json)
 
@@ -309,7 +309,7 @@ def erase(
     recognition gallery erase people.gallery ada --yes --json
     """  # noqa: D301
     with spoken_errors():
-        from recognition.cli.enrolled import run_erase
+        from recognition.cli.gallery_people import run_erase
 
         run_erase(where, name, yes=yes, as_json=as_json)
 
@@ -347,7 +347,7 @@ def export(
     recognition gallery export people.gallery ada --person ada
     """  # noqa: D301
     with spoken_errors():
-        from recognition.cli.enrolled import run_export
+        from recognition.cli.gallery_people import run_export
 
         run_export(where, out, person or [], as_json=as_json)
 
@@ -372,7 +372,7 @@ def import_(
     recognition gallery import people.gallery ada.json --json
     """  # noqa: D301
     with spoken_errors():
-        from recognition.cli.enrolled import run_import
+        from recognition.cli.gallery_people import run_import
 
         run_import(where, file, as_json=as_json)
 
@@ -388,7 +388,7 @@ def check(where: Where, as_json: Json = False) -> None:
     recognition gallery check people.gallery --json
     """  # noqa: D301
     with spoken_errors():
-        from recognition.cli.repairing import run_check
+        from recognition.cli.gallery_repairing import run_check
 
         run_check(where, as_json=as_json)
 
@@ -423,6 +423,6 @@ def repair(
     recognition gallery repair people.gallery saved.gallery --json
     """  # noqa: D301
     with spoken_errors():
-        from recognition.cli.repairing import run_repair
+        from recognition.cli.gallery_repairing import run_repair
 
         run_repair(where, into, like=like, as_json=as_json)

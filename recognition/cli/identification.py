@@ -13,7 +13,7 @@ import numpy as np
 import typer
 
 from recognition.cli.console import bar, command_line, make_way, show_json, show_lines, whole
-from recognition.cli.enrolled import about_threshold, warn, write_csv
+from recognition.cli.gallery_people import about_threshold, warn, write_csv
 from recognition.cli.gallery_source import Source
 from recognition.datasets._files import shown
 from recognition.datasets.pictures import Skipped

@@ -118,7 +118,7 @@ def bench(
     recognition index bench faces.npz --write choice.json
     """  # noqa: D301 \b keeps the lines apart
     with spoken_errors():
-        from recognition.cli.benching import run_bench
+        from recognition.cli.index_bench import run_bench
 
         run_bench(
             vectors,

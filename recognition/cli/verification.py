@@ -11,7 +11,7 @@ from recognition.errors import InputError
 from recognition.faces.embedder import Embedder
 from recognition.faces.models import load_embedder
 from recognition.faces.mtcnn import Mtcnn
-from recognition.faces.trusted import Threshold, read_calibration
+from recognition.faces.trusted_threshold import Threshold, read_calibration
 from recognition.faces.verification import Side, Verification, verify_photos
 from recognition.report.text import legible
 

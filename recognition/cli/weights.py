@@ -33,7 +33,7 @@ def list_(as_json: Json = False) -> None:
     recognition weights list --json
     """  # noqa: D301 \b keeps the lines apart
     with spoken_errors():
-        from recognition.cli.published import described, table
+        from recognition.cli.weight_list import described, table
 
         if as_json:
             show_json(described())
@@ -116,7 +116,7 @@ def verify(
     recognition weights verify 20180402-114759-vggface2.pt
     """  # noqa: D301 \b keeps the lines apart
     with spoken_errors():
-        from recognition.cli.published import verified
+        from recognition.cli.weight_list import verified
 
         with bar("checking", 1):
             found = verified(files)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar, get_type_hints
 import numpy as np
 import numpy.typing as npt
 
-from recognition.datasets._face import Array, paint, palette
+from recognition.datasets._face_painting import Array, paint, palette
 from recognition.datasets.pictures import Pictures
 from recognition.errors import InputError
 

@@ -26,7 +26,7 @@ def torch() -> Iterator[Finding]:
 
 def torchvision() -> Iterator[Finding]:
     """Whether its operators load; faces are found without them, too."""
-    from recognition.faces.operators import told
+    from recognition.faces.torchvision_operators import told
 
     found = told()
     if found.whole:

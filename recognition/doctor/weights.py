@@ -24,8 +24,8 @@ from recognition.faces.models.facenet import (
     places,
 )
 from recognition.faces.models.loading import load_embedder
+from recognition.faces.models.own_networks import load_safetensors
 from recognition.faces.models.pins import HOME, home
-from recognition.faces.models.run import load_safetensors
 from recognition.faces.models.trial import noise
 
 ALIKE = 0.9999  # cosine of the same crop embedded twice

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from recognition.comparisons.compared import marked_pairs
+from recognition.comparisons.compared_pictures import marked_pairs
 from recognition.comparisons.pairs import compare_marked
 from recognition.datasets.embedding_files import Failure
 from recognition.datasets.pair_lists import PairList
@@ -14,8 +14,8 @@ from recognition.evaluation.accuracy import listed_accuracy
 from recognition.evaluation.failures import Lost, account_for, comparisons_lost
 from recognition.evaluation.findings import Findings
 from recognition.evaluation.options import Options
-from recognition.evaluation.parts import Parts
-from recognition.evaluation.worst import with_worst, worst_pairs
+from recognition.evaluation.score_sections import Parts
+from recognition.evaluation.worst_comparisons import with_worst, worst_pairs
 from recognition.progress import Watch, unwatched
 
 UNKNOWN = (

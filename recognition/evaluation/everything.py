@@ -23,8 +23,8 @@ from recognition.evaluation.failures import (
 )
 from recognition.evaluation.findings import Findings
 from recognition.evaluation.options import Options, require_comparisons
-from recognition.evaluation.parts import Parts
 from recognition.evaluation.quality import Quality
+from recognition.evaluation.score_sections import Parts
 from recognition.evaluation.task import Grouping, Task
 from recognition.progress import Watch, unwatched
 

@@ -31,9 +31,9 @@ from recognition.metrics.intervals import (
     identification_intervals,
     wilson,
 )
-from recognition.metrics.operating import identification_rates
 from recognition.metrics.resampling import draw
 from recognition.metrics.searches import KEPT, Searches, pool, with_failures
+from recognition.metrics.threshold_rates import identification_rates
 from recognition.metrics.verification import allowed_errors
 from recognition.progress import Watch, numbered, unwatched
 from recognition.protocols import OpenSet, open_set_split

@@ -21,7 +21,7 @@ from recognition.evaluation.options import Options
 from recognition.evaluation.rows import Row, Section
 from recognition.evaluation.uncertainty import Uncertainty, row
 from recognition.evaluation.verification import BINS, CURVE_POINTS, TITLE, operating_of, rates_at
-from recognition.metrics.averaged import averaged_fnir, averaged_intervals, averaged_rate
+from recognition.metrics.averaged_galleries import averaged_fnir, averaged_intervals, averaged_rate
 from recognition.metrics.calibration import min_cllr
 from recognition.metrics.clustered import Clusters
 from recognition.metrics.hull import hull_equal_error_rate

@@ -10,7 +10,7 @@ from recognition.errors import InputError
 from recognition.evaluation.estimates import Estimate
 from recognition.evaluation.options import Options
 from recognition.evaluation.rows import Listing, Row, Section
-from recognition.evaluation.separation import between
+from recognition.evaluation.separability_estimates import between
 from recognition.metrics.clustered import share_interval
 from recognition.metrics.intervals import CLUSTERED_WILSON, PERSON_BOOTSTRAP, mean_interval
 from recognition.metrics.neighbourhood import (

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from recognition.comparisons.compared import Compared
+from recognition.comparisons.compared_pictures import Compared
 from recognition.comparisons.scores import Scores
 from recognition.errors import InputError
 from recognition.evaluation.groups import usual_target

@@ -19,7 +19,7 @@ from recognition.metrics.retrieval import (
     recall_at,
 )
 from recognition.progress import Watch, unwatched
-from recognition.search.neighbours import rank_relevant
+from recognition.search.relevant_ranks import rank_relevant
 
 CURVE_ENDS = 100  # the largest k of the curve
 NOTE = (

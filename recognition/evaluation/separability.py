@@ -9,11 +9,11 @@ from recognition.comparisons.scores import ScoreLists, ScoreTable
 from recognition.comparisons.steps import Steps
 from recognition.datasets.weight_files import ClassWeights
 from recognition.errors import InputError
-from recognition.evaluation.classes import classes_of
+from recognition.evaluation.class_weights import classes_of
 from recognition.evaluation.estimates import Estimate
 from recognition.evaluation.options import Options
 from recognition.evaluation.rows import Row, Section, Unit
-from recognition.evaluation.separation import Separation, between
+from recognition.evaluation.separability_estimates import Separation, between
 from recognition.evaluation.uncertainty import Cornered, corner_intervals
 from recognition.metrics import separability as measure
 from recognition.metrics.clustered import share_interval

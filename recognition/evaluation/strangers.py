@@ -13,7 +13,7 @@ from recognition.evaluation.growth import grow_halves, growth_curve
 from recognition.evaluation.identification import search_halves
 from recognition.evaluation.rows import Listing
 from recognition.evaluation.separability import compact
-from recognition.evaluation.worst import worst_pairs
+from recognition.evaluation.worst_comparisons import worst_pairs
 from recognition.metrics import (
     EqualErrorRate,
     ErrorCurve,
@@ -31,7 +31,7 @@ from recognition.metrics import (
     verification_intervals,
 )
 from recognition.metrics.clustered import Clusters
-from recognition.metrics.operating import Rates, identification_rates, verification_rates
+from recognition.metrics.threshold_rates import Rates, identification_rates, verification_rates
 from recognition.protocols import OpenSet, open_set_split
 
 FMR_TARGETS = (1e-1, 1e-2, 1e-3)

@@ -16,7 +16,7 @@ from recognition.evaluation.verification import AREA, TITLE, operating_of, rates
 from recognition.metrics.clustered import Clusters, share_interval
 from recognition.metrics.hull import hull_equal_error_rate
 from recognition.metrics.intervals import CLUSTERED_WILSON, Interval, tally_intervals
-from recognition.metrics.separation import (
+from recognition.metrics.score_separation import (
     Moments,
     d_prime_of_moments,
     moments_of,

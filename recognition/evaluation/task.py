@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from recognition.cohorts import Normaliser
 from recognition.comparisons.all_pairs import tally_all
-from recognition.comparisons.compared import Compared, all_pairs, listed_pairs
+from recognition.comparisons.compared_pictures import Compared, all_pairs, listed_pairs
 from recognition.comparisons.pairs import compare_all, compare_pairs
 from recognition.comparisons.scores import Scores
 from recognition.comparisons.tally import Tally
@@ -19,7 +19,6 @@ from recognition.datasets.embedding_files import Failure
 from recognition.datasets.health import few_pictures
 from recognition.datasets.pair_lists import PairList
 from recognition.datasets.weight_files import ClassWeights
-from recognition.disjoint import require_other_people
 from recognition.embeddings import people_of
 from recognition.evaluation.accuracy import accuracy_row, listed_accuracy, person_folds
 from recognition.evaluation.checks import (
@@ -28,7 +27,7 @@ from recognition.evaluation.checks import (
     require_rows,
     require_use,
 )
-from recognition.evaluation.classes import check_classes
+from recognition.evaluation.class_weights import check_classes
 from recognition.evaluation.distractors import Distractors, distractor_section
 from recognition.evaluation.failures import (
     Lost,
@@ -42,14 +41,15 @@ from recognition.evaluation.neighbourhood import neighbour
 from recognition.evaluation.normalised import normalised_section, searched_twice
 from recognition.evaluation.options import Options
 from recognition.evaluation.paired import compare_scores
-from recognition.evaluation.parts import Parts
 from recognition.evaluation.picture_map import map_pictures
 from recognition.evaluation.quality import Quality, quality_section
 from recognition.evaluation.retrieval import retrieve
 from recognition.evaluation.rows import Listing, Row, Section
+from recognition.evaluation.score_sections import Parts
 from recognition.evaluation.separability import separate
 from recognition.evaluation.tallied import verify_tally
-from recognition.evaluation.worst import with_worst, worst_of_tally, worst_pairs
+from recognition.evaluation.worst_comparisons import with_worst, worst_of_tally, worst_pairs
+from recognition.other_people import require_other_people
 from recognition.progress import Watch
 from recognition.protocols import sample_people
 

@@ -25,7 +25,7 @@ from recognition.evaluation.rows import Row, Unit
 from recognition.metrics.bootstrap import affordable, bootstrap
 from recognition.metrics.clustered import Clusters, PersonTally
 from recognition.metrics.intervals import CLUSTERED_WILSON, PERSON_BOOTSTRAP
-from recognition.metrics.means import MeanResamples, resample_means
+from recognition.metrics.mean_resamples import MeanResamples, resample_means
 from recognition.metrics.meetings import Meetings
 from recognition.metrics.proportions import Interval, wilson_share
 

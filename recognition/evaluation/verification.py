@@ -29,9 +29,9 @@ from recognition.evaluation.uncertainty import (
 from recognition.metrics.bootstrap import affordable
 from recognition.metrics.clustered import Clusters, PersonTally
 from recognition.metrics.hull import hull_equal_error_rate
-from recognition.metrics.operating import Rates, verification_rates
 from recognition.metrics.proportions import Interval
-from recognition.metrics.separation import d_prime_of_moments, moments_of, partial_area
+from recognition.metrics.score_separation import d_prime_of_moments, moments_of, partial_area
+from recognition.metrics.threshold_rates import Rates, verification_rates
 from recognition.metrics.verification import (
     allowed_errors,
     area_under_curve,

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from recognition.faces.embedder import Embedder
     from recognition.faces.embedding import Embedded, embed_folder
     from recognition.faces.face import Detector, Face
-    from recognition.faces.files import FaceFile
+    from recognition.faces.face_file import FaceFile
+    from recognition.faces.face_file_reader import read_faces
     from recognition.faces.models.export import export_onnx
     from recognition.faces.models.loading import load_embedder
     from recognition.faces.mtcnn import Mtcnn
     from recognition.faces.photos import Photo, PhotoFile, find_photos, load_photo
     from recognition.faces.pipeline import CERTAIN, Outcome, embed_photos
-    from recognition.faces.reader import read_faces
-    from recognition.faces.trusted import Threshold, read_calibration
+    from recognition.faces.trusted_threshold import Threshold, read_calibration
     from recognition.faces.verification import Verification, verify_photos
 
 _HOME = {
@@ -38,12 +38,12 @@ _HOME = {
     "Embedded": "embedding",
     "Embedder": "embedder",
     "Face": "face",
-    "FaceFile": "files",
+    "FaceFile": "face_file",
     "Mtcnn": "mtcnn",
     "Outcome": "pipeline",
     "Photo": "photos",
     "PhotoFile": "photos",
-    "Threshold": "trusted",
+    "Threshold": "trusted_threshold",
     "Verification": "verification",
     "contact_sheet": "drawing",
     "crop_face": "alignment",
@@ -55,8 +55,8 @@ _HOME = {
     "find_photos": "photos",
     "load_embedder": "models.loading",
     "load_photo": "photos",
-    "read_calibration": "trusted",
-    "read_faces": "reader",
+    "read_calibration": "trusted_threshold",
+    "read_faces": "face_file_reader",
     "verify_photos": "verification",
 }
 

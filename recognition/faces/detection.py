@@ -16,14 +16,14 @@ from recognition.errors import InputError
 from recognition.faces.alignment import crop_face
 from recognition.faces.drawing import SHEET, Crop, contact_sheet, draw_faces
 from recognition.faces.face import Detector, Face
+from recognition.faces.file_names import file_stem, safe_cell
 from recognition.faces.mtcnn import Mtcnn
-from recognition.faces.names import file_stem, safe_cell
 from recognition.faces.photos import UnusableError, find_photos, load_photo
 from recognition.faces.pipeline import CERTAIN, Outcome, embed_photos
-from recognition.faces.scores import written_score
-from recognition.faces.skips import nothing_usable, write_skips
+from recognition.faces.score_text import written_score
+from recognition.faces.skipped_files import nothing_usable, write_skips
 from recognition.progress import Watch, unwatched
-from recognition.report.run_folder import check_free, run_folder
+from recognition.report.results_folder import check_free, run_folder
 
 RECIPES = {
     "112": Preprocessing(),

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, features
 
 from recognition.faces.face import Face, Floats, Pixels
-from recognition.faces.scores import written_score
+from recognition.faces.score_text import written_score
 from recognition.report.text import shortened
 
 Colour = tuple[int, int, int]

@@ -11,13 +11,13 @@ from recognition.datasets.pictures import Skipped
 from recognition.errors import InputError
 from recognition.faces.embedder import Embedder
 from recognition.faces.face import Detector
-from recognition.faces.files import FaceFile, Settings, face_file
-from recognition.faces.parts import Parts, refuse_others
+from recognition.faces.face_file import FaceFile, Settings, face_file
+from recognition.faces.face_file_reader import read_faces
+from recognition.faces.finished_photos import Parts, refuse_others
+from recognition.faces.output_file import alone, require_place
 from recognition.faces.photos import PhotoFile, UnusableError, digest_of, find_photos
 from recognition.faces.pipeline import CERTAIN, Outcome, embed_photos
-from recognition.faces.place import alone, require_place
-from recognition.faces.reader import read_faces
-from recognition.faces.skips import nothing_usable, skips_beside, write_skips
+from recognition.faces.skipped_files import nothing_usable, skips_beside, write_skips
 from recognition.progress import Watch, unwatched
 
 FACES = "photographs with faces"

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from recognition.errors import InputError
 from recognition.faces.areas import AreaSums
 from recognition.faces.face import Face, Floats, Pixels
-from recognition.faces.facenet import network
+from recognition.faces.facenet_mtcnn import network
 from recognition.faces.models.network import require_device
-from recognition.faces.operators import suppression
 from recognition.faces.proposals import Proposals, scales
+from recognition.faces.torchvision_operators import suppression
 
 BATCH = 64  # crops that go through a network at once
 SMALLEST = 8  # pixels: what is smaller cannot be told from anything

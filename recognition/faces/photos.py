@@ -16,9 +16,9 @@ from recognition.datasets.decoding import FORMATS, as_rgb, few_words, opened, up
 from recognition.datasets.folder import natural
 from recognition.datasets.pictures import Skipped
 from recognition.errors import InputError
-from recognition.faces.contents import ONE_FRAME, Content, content_of, is_heic
 from recognition.faces.face import Pixels
 from recognition.faces.file_bytes import all_bytes
+from recognition.faces.file_kinds import ONE_FRAME, Content, content_of, is_heic
 
 READ = (".bmp", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".webp")
 TOLD = (".avif", ".gif", ".heic", ".heif", ".hif", ".tif", ".tiff")  # loading says the way out

@@ -17,7 +17,7 @@ from recognition.faces.alignment import crop_face
 from recognition.faces.embedder import Embedder
 from recognition.faces.face import Detector, Face, Floats, Pixels
 from recognition.faces.photos import Photo, PhotoFile, load_photo
-from recognition.faces.scores import written_score
+from recognition.faces.score_text import written_score
 
 CERTAIN = 0.95  # below it MTCNN also takes what is no face for one
 BATCH = 16  # crops that are embedded at once; more is hardly faster

@@ -16,8 +16,8 @@ from recognition.faces.embedder import Embedder
 from recognition.faces.face import Detector, Face
 from recognition.faces.photos import load_photo
 from recognition.faces.pipeline import CERTAIN
-from recognition.faces.scores import written_score
-from recognition.faces.trusted import Threshold
+from recognition.faces.score_text import written_score
+from recognition.faces.trusted_threshold import Threshold
 
 Verdict = Literal["same", "different", "undecided"]
 

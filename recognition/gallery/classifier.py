@@ -14,10 +14,10 @@ from recognition.errors import InputError
 from recognition.gallery.answers import PersonScore, Threshold
 from recognition.gallery.held_out import best_among, held_out_threshold, searched
 from recognition.gallery.vectors import gallery_rows
-from recognition.search.blocks import score_blocks
-from recognition.search.means import Templates
+from recognition.search.person_means import Templates
 from recognition.search.quantised import Singles
 from recognition.search.scan import Part
+from recognition.search.score_blocks import score_blocks
 
 Labels = npt.NDArray[Any]
 

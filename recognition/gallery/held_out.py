@@ -24,7 +24,7 @@ from recognition.errors import InputError
 from recognition.gallery.answers import PersonScore, Threshold
 from recognition.metrics.clustered import share_interval
 from recognition.metrics.verification import doubt, threshold_at_fmr
-from recognition.search.means import Templates, best_templates
+from recognition.search.person_means import Templates, best_templates
 from recognition.search.scan import Hit, Part, best_people
 
 SEARCHES = 10_000  # of people left out, at most: pictures are taken evenly among all

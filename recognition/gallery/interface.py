@@ -274,6 +274,6 @@ def _kind(where: Path | str) -> type[Gallery]:
         from recognition.gallery.milvus import MilvusGallery
 
         return MilvusGallery
-    from recognition.gallery.gallery import EmbeddedGallery
+    from recognition.gallery.embedded_gallery import EmbeddedGallery
 
     return EmbeddedGallery

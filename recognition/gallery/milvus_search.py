@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from recognition.comparisons.product import guard
 from recognition.embeddings import Floats, as_scores, unit_rows
-from recognition.search.blocks import score_blocks
+from recognition.search.score_blocks import score_blocks
 
 Singles = npt.NDArray[np.float32]
 Proposals = list[tuple[str, float]]

@@ -14,11 +14,11 @@ from recognition.errors import InputError
 from recognition.gallery.answers import Threshold
 from recognition.gallery.cache import Cache
 from recognition.gallery.changes import now
-from recognition.gallery.gallery import CACHE, CHUNK, PATIENCE, EmbeddedGallery
+from recognition.gallery.embedded_gallery import CACHE, CHUNK, PATIENCE, EmbeddedGallery
 from recognition.gallery.lock import WriterLock
 from recognition.gallery.records import FORMAT, Sample
 from recognition.gallery.salvage import Salvage, salvaging
-from recognition.gallery.searched import Searched
+from recognition.gallery.search_copy import Searched
 from recognition.gallery.store import FILE, Store
 from recognition.progress import Watch, unwatched
 

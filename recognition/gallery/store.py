@@ -17,7 +17,7 @@ from recognition.contract import Contract
 from recognition.datasets._files import reason, shown
 from recognition.errors import InputError
 from recognition.gallery.changes import Changes, now
-from recognition.gallery.gaps import clear_gaps
+from recognition.gallery.page_gaps import clear_gaps
 from recognition.gallery.records import FORMAT, PAGE, SCHEMA
 from recognition.gallery.snapshot import WAY_OUT, Snapshot
 from recognition.whole_files import sync_folder

@@ -78,6 +78,7 @@ from recognition.metrics.intervals import (
 from recognition.metrics.normalisation import Spread, normalise_scores, spread_of
 from recognition.metrics.proportions import clopper_pearson
 from recognition.metrics.quality import ErrorDiscard, error_versus_discard, mean_fnmr
+from recognition.metrics.resampled_tail import TailResamples, tail_resamples
 from recognition.metrics.retrieval import (
     RelevantRanks,
     mean_average_precision_at_r,
@@ -85,9 +86,8 @@ from recognition.metrics.retrieval import (
     r_precision,
     recall_at,
 )
+from recognition.metrics.score_separation import d_prime, partial_area
 from recognition.metrics.searches import Searches, pool, tabulate, with_failures
-from recognition.metrics.separation import d_prime, partial_area
-from recognition.metrics.tail import TailResamples, tail_resamples
 from recognition.metrics.thresholds import ChosenThreshold, Transfer, choose_threshold, transfer
 from recognition.metrics.verification import (
     EqualErrorRate,

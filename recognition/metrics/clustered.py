@@ -42,7 +42,7 @@ from recognition.comparisons.listed import ListedScores
 from recognition.comparisons.scores import Scores, ScoreTable, accepted
 from recognition.comparisons.steps import Counts, Floats, Similarities
 from recognition.errors import InputError
-from recognition.metrics.matches import Matches, at_each, counted_below
+from recognition.metrics.false_matches import Matches, at_each, counted_below
 from recognition.metrics.meetings import Meetings, People, codes_of
 from recognition.metrics.proportions import Interval, check_level, wilson_share
 from recognition.metrics.verification import allowed_errors, equal_error_rate, tar_at_fmr

@@ -28,7 +28,7 @@ import numpy.typing as npt
 from recognition.comparisons.scores import Scores
 from recognition.comparisons.steps import Counts, Floats, Similarities
 from recognition.errors import InputError
-from recognition.metrics.means import resampled_totals
+from recognition.metrics.mean_resamples import resampled_totals
 from recognition.metrics.resampling import draw
 from recognition.metrics.verification import ROUNDING
 from recognition.progress import Advance

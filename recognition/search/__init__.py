@@ -7,7 +7,7 @@ from recognition.metrics.searches import pool
 from recognition.search.growth import Growth, grow_gallery, pool_growth
 from recognition.search.identify import search_people
 from recognition.search.neighbourhood import find_neighbours
-from recognition.search.neighbours import rank_relevant
+from recognition.search.relevant_ranks import rank_relevant
 
 __all__ = [
     "Growth",

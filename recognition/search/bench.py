@@ -21,7 +21,7 @@ from recognition.metrics.searches import places_of
 from recognition.metrics.verification import doubt, threshold_at_fmr
 from recognition.progress import Watch, numbered, unwatched
 from recognition.search.index import Index, build_index
-from recognition.search.kinds import Exact, Hnsw, Ivf, Kind
+from recognition.search.index_kinds import Exact, Hnsw, Ivf, Kind
 from recognition.search.quantised import Singles
 from recognition.search.scan import Hit, Part
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from recognition.embeddings import People, people_of, require_directions, unit_rows
 from recognition.errors import InputError
 from recognition.progress import Watch, unwatched
-from recognition.search.blocks import score_blocks
+from recognition.search.score_blocks import score_blocks
 
 Counts = npt.NDArray[np.int64]
 CHUNK = 2**14  # distractors whose scores are in memory at a time

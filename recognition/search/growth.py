@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from recognition.errors import InputError
 from recognition.progress import Watch, unwatched
-from recognition.search.blocks import score_blocks
 from recognition.search.identify import prepare
+from recognition.search.score_blocks import score_blocks
 
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

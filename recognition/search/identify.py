@@ -19,7 +19,7 @@ from recognition.metrics.searches import (
     places_of,
 )
 from recognition.progress import Watch, unwatched
-from recognition.search.blocks import score_blocks
+from recognition.search.score_blocks import score_blocks
 
 
 def search_people(

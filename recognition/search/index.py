@@ -18,7 +18,7 @@ from recognition.comparisons.product import guard
 from recognition.embeddings import Floats, as_scores, unit_rows
 from recognition.errors import InputError
 from recognition.progress import Watch, unwatched
-from recognition.search.kinds import Exact, Hnsw, Ivf, Kind
+from recognition.search.index_kinds import Exact, Hnsw, Ivf, Kind
 from recognition.search.neighbourhood import by_products
 from recognition.search.quantised import Singles
 from recognition.search.scan import Hit, Part, best_people

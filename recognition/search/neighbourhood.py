@@ -18,7 +18,7 @@ from recognition.embeddings import Floats, People, as_scores, people_of, require
 from recognition.errors import InputError
 from recognition.metrics.neighbourhood import Neighbourhood, Places, Singles
 from recognition.progress import Watch, unwatched
-from recognition.search.blocks import score_blocks
+from recognition.search.score_blocks import score_blocks
 
 SPARE = 16  # candidates beyond a person's own pictures and k
 CELLS = 2**20  # candidates in memory at a time, some 50 MiB with what sorts them

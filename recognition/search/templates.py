@@ -19,7 +19,7 @@ from recognition.errors import InputError
 from recognition.metrics.searches import Condensed, Names, Searches, assemble, condense, places_of
 from recognition.progress import Watch, unwatched
 from recognition.protocols import TemplatePairs, TemplateSet
-from recognition.search.blocks import score_blocks
+from recognition.search.score_blocks import score_blocks
 
 Singles = npt.NDArray[np.float32]
 Places = npt.NDArray[np.int64]

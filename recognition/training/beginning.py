@@ -12,10 +12,10 @@ from recognition.datasets._files import shown
 from recognition.datasets.picture_source import PictureSource
 from recognition.errors import InputError
 from recognition.training.checkpoint import BEST, LAST, Checkpoint, read_checkpoint
+from recognition.training.class_changes import adopt, embedded_means, started
 from recognition.training.config import TrainConfig
 from recognition.training.config_files import changed, config_of
-from recognition.training.dividing import own_rows
-from recognition.training.growth import adopt, embedded_means, started
+from recognition.training.divided_classes import own_rows
 from recognition.training.ranks import ALONE, Ranks
 from recognition.training.resuming import check_resumed
 from recognition.training.run_files import read_config_of

@@ -22,7 +22,7 @@ from recognition.evaluation.picture_map import PictureMap, map_pictures
 from recognition.metrics import equal_error_rate
 from recognition.progress import Watch, numbered, unwatched
 from recognition.protocols import open_set_split, split_people
-from recognition.training.choices import FOUND, TRIALS
+from recognition.training.head_choices import FOUND, TRIALS
 from recognition.training.loop import Trained, embed, train
 from recognition.training.recipe import Recipe
 

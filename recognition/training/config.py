@@ -10,7 +10,7 @@ from itertools import pairwise
 from types import MappingProxyType
 
 from recognition.errors import InputError
-from recognition.training.checking import (
+from recognition.training.config_checks import (
     MANY,
     Between,
     check_choices,

@@ -10,8 +10,8 @@ import tomli_w
 
 from recognition.datasets._files import refusing, require_file, shown
 from recognition.errors import InputError
-from recognition.training.checking import nearest, said
 from recognition.training.config import DEFAULTS, SECTIONS, TrainConfig, flat
+from recognition.training.config_checks import nearest, said
 from recognition.whole_files import written_whole
 
 EXPECTED = "a configuration of a training run, in TOML,"

@@ -33,7 +33,7 @@ from recognition.training.ranks import Ranks
 from recognition.training.schedules import share_at
 from recognition.training.state import State, seeded
 from recognition.training.supply import Batch
-from recognition.training.synchronised import Synchronised
+from recognition.training.synchronised_norm import Synchronised
 
 PRECISION = {"32": "32-true", "bf16": "bf16-mixed"}
 # what seeds are for: dropout, by rank; augmentation; whatever the head draws

@@ -9,7 +9,7 @@ from filelock import FileLock, Timeout
 
 from recognition.datasets._files import shown
 from recognition.errors import InputError
-from recognition.report.run_folder import check_free
+from recognition.report.results_folder import check_free
 from recognition.training.checkpoint import LAST
 from recognition.training.logs import CSV
 from recognition.training.ranks import Ranks

@@ -2,7 +2,7 @@
 
 from recognition.errors import InputError
 from recognition.evaluation.strangers import FMR_TARGETS, FPIR_TARGETS
-from recognition.training.checking import nearest, said
+from recognition.training.config_checks import nearest, said
 
 TAR = tuple(f"tar@fmr={target:g}" for target in FMR_TARGETS)
 FNIR = tuple(f"fnir@fpir={target:g}" for target in FPIR_TARGETS)

@@ -16,7 +16,7 @@ from recognition.embeddings import people_of
 from recognition.errors import InputError
 from recognition.metrics import equal_error_rate
 from recognition.protocols import person_folds, sample_people
-from recognition.training.choices import FOUND
+from recognition.training.head_choices import FOUND
 from recognition.training.projection import Projection, identity, principal
 
 Names = npt.NDArray[np.str_]

@@ -16,20 +16,20 @@ from lightning_fabric import Fabric
 from lightning_fabric.loggers.logger import Logger
 
 from recognition.evaluation import Estimate
-from recognition.peak import GIB, peak_gib
+from recognition.peak_memory import GIB, peak_gib
 from recognition.progress import Advance, Watch, unwatched
 from recognition.training.beginning import begun, codes_of
 from recognition.training.checkpoint import BEST, LAST, read_checkpoint, write_checkpoint
+from recognition.training.comparison_results import machine, printable, versions
 from recognition.training.config import TrainConfig, higher_is_better
 from recognition.training.config_files import sections_of, write_config
-from recognition.training.dividing import divide, own_rows, united
+from recognition.training.divided_classes import divide, own_rows, united
 from recognition.training.engine import Engine, Report, make_fabric, ranks_of
 from recognition.training.held_folder import check_new, hold
 from recognition.training.last_words import speaking
 from recognition.training.logs import CSV, lines_until, make_loggers
 from recognition.training.monitor import Monitor, Seen, check_before
 from recognition.training.ranks import is_first
-from recognition.training.results import machine, printable, versions
 from recognition.training.run_files import CONFIG, Run, read_config_of, save_weights_of
 from recognition.training.run_report import RESULTS, write_report
 from recognition.training.sets import Sets, digest_of, read_sets

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from recognition.datasets._files import shown
 from recognition.errors import InputError
-from recognition.report.run_folder import run_folder
+from recognition.report.results_folder import run_folder
 from recognition.training.checkpoint import LAST, read_checkpoint, write_checkpoint
 from recognition.training.config import TrainConfig
 from recognition.training.config_files import read_config, write_config

@@ -141,7 +141,7 @@ def from_checkpoint(
 ) -> State:
     """The run as it was saved, on the device of the configuration unless another is given.
 
-    Of several processes each gives the checkpoint with its own rows (`dividing.own_rows`), at the
+    Of several processes each gives the checkpoint with its own rows (`divided_classes.own_rows`), at the
     same time as the others.
 
     Raises:

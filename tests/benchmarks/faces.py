@@ -39,12 +39,12 @@ from PIL import Image, ImageOps
 from recognition.backbones.facenet import submodule
 from recognition.comparisons.threads import threads
 from recognition.contract import Contract, Preprocessing
-from recognition.faces.facenet import mtcnn_module
+from recognition.faces.facenet_mtcnn import mtcnn_module
 from recognition.faces.models.network import TorchEmbedder
 from recognition.faces.mtcnn import Mtcnn
-from recognition.faces.operators import operators
 from recognition.faces.photos import PhotoFile, find_photos
 from recognition.faces.pipeline import embed_photos
+from recognition.faces.torchvision_operators import operators
 
 PHOTOS = Path(__file__).parents[3] / "shared" / "data" / "photos"
 WARM = 6

@@ -40,7 +40,7 @@ import numpy.typing as npt
 from recognition.comparisons.threads import threads
 from recognition.contract import Contract, Preprocessing
 from recognition.embeddings import unit_rows
-from recognition.gallery.gallery import EmbeddedGallery as Gallery
+from recognition.gallery.embedded_gallery import EmbeddedGallery as Gallery
 from recognition.search import bounds
 from recognition.search.scan import best_people
 

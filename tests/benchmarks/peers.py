@@ -23,7 +23,7 @@ from sklearn.metrics import roc_curve
 
 from recognition.comparisons.pairs import compare_all
 from recognition.comparisons.scores import ScoreLists, Scores
-from recognition.metrics.separation import d_prime
+from recognition.metrics.score_separation import d_prime
 from recognition.metrics.verification import area_under_curve, equal_error_rate, tar_at_fmr
 
 ORL = Path(__file__).parents[3] / "shared" / "data" / "orl_mobilefacenet.npz"

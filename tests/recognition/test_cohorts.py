@@ -8,7 +8,7 @@ import pytest
 from recognition import cohorts
 from recognition.cohorts import Normaliser
 from recognition.comparisons import compare_all, compare_pairs
-from recognition.comparisons.compared import all_pairs, listed_pairs
+from recognition.comparisons.compared_pictures import all_pairs, listed_pairs
 from recognition.errors import InputError
 from recognition.metrics.normalisation import FLOOR, METHODS, SYMMETRIC
 from recognition.search import search_people

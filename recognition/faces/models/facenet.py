@@ -18,8 +18,8 @@ from recognition.contract import Contract, Preprocessing
 from recognition.datasets._files import reason, require_file, shown
 from recognition.errors import InputError
 from recognition.faces.models.card import Card, card_path, read_card
+from recognition.faces.models.own_networks import load_safetensors
 from recognition.faces.models.pins import HOME, home, pin, pinned, require_pinned
-from recognition.faces.models.run import load_safetensors
 from recognition.faces.models.weight_bytes import (
     file_hash,
     fill,

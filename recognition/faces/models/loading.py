@@ -10,7 +10,7 @@ from recognition.errors import InputError
 from recognition.faces.embedder import Embedder
 from recognition.faces.models.facenet import PUBLISHED, VARIABLE, find_weights, load_facenet
 from recognition.faces.models.onnx import load_onnx
-from recognition.faces.models.run import load_safetensors, weights_in
+from recognition.faces.models.own_networks import load_safetensors, weights_in
 from recognition.faces.models.torch_module import FORM, SCRIPT, load_module, load_script
 from recognition.faces.models.weight_bytes import is_torchscript, read_bytes
 

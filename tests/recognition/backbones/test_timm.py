@@ -154,7 +154,7 @@ for name in ("mobilenetv3_small_050", "vit_tiny_patch16_224"):
     network(torch.randn(2, 3, 112, 112)).square().sum().backward()
     lacking = [key for key, p in network.named_parameters() if p.grad is None]
     print(name, tuple(network.eval()(torch.randn(1, 3, 112, 112)).shape), lacking)
-from recognition.faces.operators import suppression
+from recognition.faces.torchvision_operators import suppression
 print(len(suppression()(torch.zeros(1, 4), torch.zeros(1), 0.5)))
 file = sys.argv[1] + "/face.safetensors"
 save_file(network.state_dict(), file, {"backbone": "timm:" + name})

@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from recognition import embed_folder, read_embeddings
 from recognition.cli import app
-from recognition.cli.embedding import _named
+from recognition.cli.embed_output import _named
 from recognition.faces.face import Face
-from recognition.faces.files import LeftOut
+from recognition.faces.face_file import LeftOut
 
 
 @pytest.fixture(autouse=True)

@@ -13,8 +13,8 @@ from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from recognition.cli import app
-from recognition.cli.enrolled import write_csv
 from recognition.cli.gallery import gallery as verbs
+from recognition.cli.gallery_people import write_csv
 from recognition.errors import InputError
 
 NASTY = [

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from recognition.cli import app
 from recognition.contract import Contract, Preprocessing
-from recognition.gallery.gallery import Gallery
+from recognition.gallery.embedded_gallery import Gallery
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from recognition.cli import app, verification
 from recognition.errors import InputError
-from recognition.faces.trusted import Threshold
+from recognition.faces.trusted_threshold import Threshold
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from recognition.datasets._face import Canvas
+from recognition.datasets._face_painting import Canvas
 from recognition.datasets.drawn import Variation, draw_faces
 from recognition.errors import InputError
 

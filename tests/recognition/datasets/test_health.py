@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from recognition import peak
+from recognition import peak_memory
 from recognition.datasets.health import copies_of, few_pictures, health_of, shared_pictures
 from recognition.datasets.pictures import Pictures
 
@@ -52,10 +52,10 @@ def test_the_peak_is_told_in_gib_whatever_the_system_counts_in(monkeypatch, syst
     fake = SimpleNamespace(RUSAGE_SELF=0, getrusage=lambda who: usage)
     monkeypatch.setitem(sys.modules, "resource", fake)
     monkeypatch.setattr(sys, "platform", system)
-    assert peak.peak_gib() == 3
+    assert peak_memory.peak_gib() == 3
     monkeypatch.setitem(sys.modules, "resource", None)
-    assert peak.peak_gib() is None
+    assert peak_memory.peak_gib() is None
 
 
 def test_the_peak_of_this_process_is_plausible() -> None:
-    assert 0.01 < peak.peak_gib() < 500
+    assert 0.01 < peak_memory.peak_gib() < 500

@@ -20,8 +20,8 @@ from recognition.cli import app
 from recognition.doctor import CHECKS, Check, detection, examine, packages, weights
 from recognition.doctor.findings import Finding, works
 from recognition.errors import InputError
-from recognition.faces import mtcnn, operators
-from recognition.faces.facenet import SHA256
+from recognition.faces import mtcnn, torchvision_operators
+from recognition.faces.facenet_mtcnn import SHA256
 from recognition.faces.models import facenet, pins
 
 FILE = facenet.PUBLISHED["vggface2"].file
@@ -153,13 +153,16 @@ def test_a_torch_that_cannot_be_imported_is_told(monkeypatch):
 @pytest.mark.parametrize(
     ("there", "state"),
     [
-        (operators.Operators(True), "works"),
-        (operators.Operators(False, "operator torchvision::nms does not exist"), "missing"),
-        (operators.Operators(False, "torchvision is not installed"), "missing"),
+        (torchvision_operators.Operators(True), "works"),
+        (
+            torchvision_operators.Operators(False, "operator torchvision::nms does not exist"),
+            "missing",
+        ),
+        (torchvision_operators.Operators(False, "torchvision is not installed"), "missing"),
     ],
 )
 def test_torchvision_without_its_operators_is_no_obstacle(monkeypatch, there, state):
-    monkeypatch.setattr(operators, "operators", lambda: there)
+    monkeypatch.setattr(torchvision_operators, "operators", lambda: there)
     found = only(detection.torchvision)
     assert found.state == state
     assert there.reason in found.said

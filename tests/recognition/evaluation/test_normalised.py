@@ -56,7 +56,7 @@ def test_the_raw_rates_are_those_of_the_other_sections(found):
 
 
 def test_the_value_is_that_of_the_normalised_scores(found, cohort):
-    from recognition.comparisons.compared import all_pairs
+    from recognition.comparisons.compared_pictures import all_pairs
 
     x, labels = faces()
     scores = cohort.scores(compare_all(x, labels), x, all_pairs(labels))

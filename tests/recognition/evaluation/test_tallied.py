@@ -8,7 +8,7 @@ from recognition.comparisons.pairs import compare_all
 from recognition.evaluation.options import Options
 from recognition.evaluation.tallied import verify_tally
 from recognition.metrics.hull import hull_equal_error_rate
-from recognition.metrics.separation import d_prime, partial_area
+from recognition.metrics.score_separation import d_prime, partial_area
 from recognition.metrics.verification import (
     area_under_curve,
     equal_error_rate,

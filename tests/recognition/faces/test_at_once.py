@@ -15,7 +15,7 @@ from PIL import Image
 
 from recognition import embed_folder
 from recognition.datasets.drawn import draw_faces
-from recognition.faces import facenet
+from recognition.faces import facenet_mtcnn
 from recognition.faces.mtcnn import Mtcnn
 
 DETECTOR = Mtcnn()
@@ -61,7 +61,7 @@ def test_threads_share_an_embedder_that_somebody_else_trains():
 @pytest.mark.slow
 def test_two_hundred_faces_on_one_photograph_are_those_of_facenet_pytorch(tmp_path):
     photo = crowd(14, 15)
-    theirs = facenet.mtcnn_module().MTCNN(keep_all=True, min_face_size=24)
+    theirs = facenet_mtcnn.mtcnn_module().MTCNN(keep_all=True, min_face_size=24)
     boxes, scores = theirs.detect(Image.fromarray(photo))
     detector = Mtcnn(min_face_size=24)
     (faces,) = detector.detect([photo])

@@ -14,7 +14,7 @@ from recognition.errors import InputError
 from recognition.faces import detection
 from recognition.faces.alignment import crop_face, similarity, template
 from recognition.faces.detection import COLUMNS, RECIPES, detect_faces
-from recognition.faces.names import file_stem, safe_cell
+from recognition.faces.file_names import file_stem, safe_cell
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ import pytest
 from face_fakes import FakeDetector, FakeEmbedder, save_photo
 
 from recognition import InputError, embed_folder, read_embeddings, read_faces
-from recognition.faces import embedding, parts
+from recognition.faces import embedding, finished_photos
 from recognition.faces.embedding import Embedded
-from recognition.faces.files import FaceFile
+from recognition.faces.face_file import FaceFile
 
 
 def run(folder: Path, out: Path, **options) -> Embedded:
@@ -241,7 +241,7 @@ def test_a_certain_face_that_cannot_be_embedded_is_told_and_kept_in_mind(photos,
 def test_every_part_is_used_whatever_their_numbers(photos, out):
     faces = run(photos, out).faces
     outcomes = list(faces.outcomes().values())
-    kept = parts.Parts(out, faces.contract, faces.settings)
+    kept = finished_photos.Parts(out, faces.contract, faces.settings)
     for outcome in outcomes[:3]:
         with kept:
             kept.keep(outcome)
@@ -488,9 +488,11 @@ def test_a_full_disk_leaves_the_file_as_it_was(photos, out, monkeypatch):
 
 
 def test_finished_photographs_are_kept_every_few_seconds(photos, out, monkeypatch):
-    monkeypatch.setattr(parts, "SECONDS", 0)
+    monkeypatch.setattr(finished_photos, "SECONDS", 0)
     kept = []
-    monkeypatch.setattr(parts.Parts, "_flush", lambda self: kept.append(len(self._waiting)))
+    monkeypatch.setattr(
+        finished_photos.Parts, "_flush", lambda self: kept.append(len(self._waiting))
+    )
     run(photos, out)
     assert kept[:3] == [1, 2, 3]
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from recognition.errors import InputError
-from recognition.faces import facenet
+from recognition.faces import facenet_mtcnn
 from recognition.faces.areas import AreaSums
 from recognition.faces.mtcnn import Mtcnn
 from recognition.faces.photos import load_photo
@@ -113,7 +113,7 @@ def test_a_proposal_beyond_the_photograph_is_dropped(group):
 
 @pytest.mark.parametrize("turn", [1, 2, 3])
 def test_every_size_and_turn_as_facenet_pytorch_sees_it(group, turn):
-    theirs = facenet.mtcnn_module().MTCNN(keep_all=True)
+    theirs = facenet_mtcnn.mtcnn_module().MTCNN(keep_all=True)
     random = np.random.default_rng(turn)
     part = np.rot90(group[: random.integers(300, 500), : random.integers(300, 700)], turn)
     found = theirs.detect(Image.fromarray(part), landmarks=True)

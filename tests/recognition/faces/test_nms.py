@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recognition.faces.nms import BLOCK, batched_nms, nms
-from recognition.faces.operators import operators
+from recognition.faces.torchvision_operators import operators
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 ROWS = json.loads((GOLDEN / "suppression.json").read_text())["rows"]

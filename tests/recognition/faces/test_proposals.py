@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recognition.faces.facenet import network
+from recognition.faces.facenet_mtcnn import network
 from recognition.faces.proposals import MOST, STEP, Proposals, _tiles, scales
 
 PNET = network("PNet")

@@ -16,7 +16,7 @@ from recognition.errors import InputError
 from recognition.evaluation.options import Options
 from recognition.faces.alignment import crop_face
 from recognition.faces.photos import load_photo
-from recognition.faces.trusted import Threshold, read_calibration
+from recognition.faces.trusted_threshold import Threshold, read_calibration
 from recognition.faces.verification import verify_photos
 
 CONTRACT = FakeEmbedder().contract

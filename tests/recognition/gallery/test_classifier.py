@@ -54,7 +54,7 @@ def test_scikit_learns_checks_pass_but_for_those_listed(kind: str) -> None:
 
 
 def test_importing_recognition_does_not_import_scikit_learn() -> None:
-    code = "import recognition, recognition.gallery.gallery, sys; print(*sys.modules)"
+    code = "import recognition, recognition.gallery.embedded_gallery, sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "sklearn" not in done.stdout.split()
 

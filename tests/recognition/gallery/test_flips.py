@@ -11,11 +11,11 @@ from fuzz import SOAK, refused
 
 from recognition.contract import Contract, Preprocessing
 from recognition.errors import InputError
-from recognition.gallery import searched
+from recognition.gallery import search_copy
 from recognition.gallery.answers import Answer
 from recognition.gallery.cache import TYPES
-from recognition.gallery.gallery import FILE
-from recognition.gallery.gallery import EmbeddedGallery as Gallery
+from recognition.gallery.embedded_gallery import FILE
+from recognition.gallery.embedded_gallery import EmbeddedGallery as Gallery
 from recognition.gallery.records import PAGE, Numbers
 from recognition.gallery.repair import check, repair
 
@@ -67,8 +67,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
     rows = np.random.default_rng(0).standard_normal((VECTORS, DIMENSION), np.float32)
     names = [f"name {number % (VECTORS // 5)}" for number in range(VECTORS)]
     with pytest.MonkeyPatch.context() as patch, Gallery.create(folder, CONTRACT) as gallery:
-        patch.setattr(searched, "FLUSHED", VECTORS // 3)
-        patch.setattr(searched, "WHOLE", VECTORS // 4)
+        patch.setattr(search_copy, "FLUSHED", VECTORS // 3)
+        patch.setattr(search_copy, "WHOLE", VECTORS // 4)
         for half in (slice(0, VECTORS // 2), slice(VECTORS // 2, VECTORS)):
             gallery.enroll_many(rows[half], names[half])
         for number in range(7, VECTORS // 5, 20):
@@ -104,7 +104,7 @@ def damage(path: Path, random: np.random.Generator) -> str:
 def test_whatever_happens_to_the_cache_is_found_and_changes_no_answer(
     whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(searched, "FLUSHED", VECTORS // 3)
+    monkeypatch.setattr(search_copy, "FLUSHED", VECTORS // 3)
     folder = Path(shutil.copytree(whole.folder, tmp_path / "g"))
     random = np.random.default_rng(2)
     met: dict[str, int] = {}

@@ -12,7 +12,7 @@ from recognition import enroll_files
 from recognition.contract import Contract, Preprocessing
 from recognition.datasets import embedding_chunks
 from recognition.errors import InputError
-from recognition.gallery.gallery import EmbeddedGallery as Gallery
+from recognition.gallery.embedded_gallery import EmbeddedGallery as Gallery
 
 CONTRACT = Contract("test", "", 6, Preprocessing())
 

@@ -19,10 +19,10 @@ from fuzz import SOAK
 
 from recognition.contract import Contract, Preprocessing
 from recognition.errors import InputError
-from recognition.gallery import gallery as gallery_module
-from recognition.gallery import searched
+from recognition.gallery import embedded_gallery as gallery_module
+from recognition.gallery import search_copy
 from recognition.gallery.answers import Threshold
-from recognition.gallery.gallery import EmbeddedGallery as Gallery
+from recognition.gallery.embedded_gallery import EmbeddedGallery as Gallery
 from recognition.gallery.records import Sample
 from recognition.gallery.salvage import COPIED
 
@@ -80,7 +80,7 @@ def filled(gallery: Gallery, count: int) -> None:
 def test_whoever_is_killed_leaves_the_old_state_or_the_new_one(gallery: Gallery) -> None:
     random = np.random.default_rng(0)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(searched, "FLUSHED", 20)  # so that there is a cache from the beginning
+        patch.setattr(search_copy, "FLUSHED", 20)  # so that there is a cache from the beginning
         filled(gallery, VECTORS)
     folder, place, state = gallery.folder, 0, state_of(gallery)
     gallery.close()
@@ -210,7 +210,7 @@ def test_a_gallery_does_not_outlive_a_fork(
 def test_where_nothing_can_be_written_nothing_is_lost(
     tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(searched, "FLUSHED", 200)
+    monkeypatch.setattr(search_copy, "FLUSHED", 200)
     with _small_disk(tmp_path, where) as (folder, fill, free):
         with Gallery.create(folder / "g", CONTRACT) as gallery:
             filled(gallery, 30)
@@ -318,7 +318,7 @@ def test_no_byte_of_anybody_erased_is_left(
     gallery: Gallery, flushed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Names and sources of all lengths, so that pages split and join; every person has a tag."""
-    monkeypatch.setattr(searched, "FLUSHED", flushed)
+    monkeypatch.setattr(search_copy, "FLUSHED", flushed)
     random = np.random.default_rng(5)
     tags: dict[str, bytes] = {}
     for number in range(ERASED):
@@ -371,8 +371,8 @@ def test_no_byte_is_left_where_records_were_moved_to_other_pages(tmp_path: Path,
 def test_parts_without_the_person_are_not_written_again(
     gallery: Gallery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(searched, "FLUSHED", 10)
-    monkeypatch.setattr(searched, "WHOLE", 5)
+    monkeypatch.setattr(search_copy, "FLUSHED", 10)
+    monkeypatch.setattr(search_copy, "WHOLE", 5)
     filled(gallery, 10)
     gallery.enroll("ada", worker.vector("ada", 0, DIMENSION))
     for number in range(9):
@@ -418,7 +418,7 @@ def test_an_erasure_waits_for_a_search_to_end(gallery: Gallery) -> None:
 def test_what_a_crash_left_of_an_erasure_is_done_when_it_is_next_opened(
     gallery: Gallery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(searched, "FLUSHED", 1)
+    monkeypatch.setattr(search_copy, "FLUSHED", 1)
     gallery.enroll("bob", np.ones(DIMENSION))
     gallery.enroll("ada", np.frombuffer(b"TAG?" * DIMENSION, "<f4"), sources=["TAG?TAG?"])
 
@@ -442,8 +442,8 @@ def test_what_a_crash_left_of_an_erasure_is_done_when_it_is_next_opened(
 
 
 def test_small_enrolments_make_few_parts(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(searched, "FLUSHED", 64)
-    monkeypatch.setattr(searched, "WHOLE", 256)
+    monkeypatch.setattr(search_copy, "FLUSHED", 64)
+    monkeypatch.setattr(search_copy, "WHOLE", 256)
     most = 0
     for number in range(300):
         gallery.enroll(str(number), worker.vector(str(number), 0, DIMENSION))

@@ -10,9 +10,9 @@ from fuzz import RANDOM, SOAK, damaged, refused
 
 from recognition.contract import Contract, Preprocessing
 from recognition.errors import InputError
-from recognition.gallery import searched
+from recognition.gallery import search_copy
 from recognition.gallery.answers import Threshold
-from recognition.gallery.gallery import Gallery
+from recognition.gallery.embedded_gallery import Gallery
 from recognition.gallery.repair import Repaired, check, repair
 from recognition.gallery.salvage import salvaging
 
@@ -27,7 +27,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A gallery of many pages, with a cache, somebody removed, and no log."""
     folder = tmp_path_factory.mktemp("whole") / "g"
     with pytest.MonkeyPatch.context() as patch, Gallery.create(folder, CONTRACT) as gallery:
-        patch.setattr(searched, "FLUSHED", 100)
+        patch.setattr(search_copy, "FLUSHED", 100)
         names = [f"name {number}" for number in range(PEOPLE)]
         for name in names:
             samples = [worker.vector(name, at, DIMENSION) for at in range(3)]

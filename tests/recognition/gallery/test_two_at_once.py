@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from recognition.contract import Contract, Preprocessing
-from recognition.gallery.gallery import EmbeddedGallery as Gallery
+from recognition.gallery.embedded_gallery import EmbeddedGallery as Gallery
 from recognition.gallery.ingest import Ingested, enroll_files
 from recognition.gallery.portable import Imported, export_people, import_people
 from recognition.gallery.sync import Item, Synced, carry_out, plan

@@ -13,7 +13,7 @@ from recognition.metrics.calibration import min_cllr
 from recognition.metrics.costs import Costs, min_dcf
 from recognition.metrics.hull import hull_equal_error_rate
 from recognition.metrics.resampling import draw
-from recognition.metrics.separation import partial_area
+from recognition.metrics.score_separation import partial_area
 from recognition.metrics.verification import area_under_curve
 
 VALUES = st.sampled_from([-0.5, 0.0, 0.1, 0.3, 0.5])

@@ -10,7 +10,7 @@ from recognition.errors import InputError
 from recognition.search import bench as module
 from recognition.search.bench import bench_indexes, usual_kinds
 from recognition.search.index import build_index
-from recognition.search.kinds import Exact, Hnsw, Ivf
+from recognition.search.index_kinds import Exact, Hnsw, Ivf
 from recognition.search.scan import Part
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recognition.errors import InputError
-from recognition.search import blocks, distractors
+from recognition.search import distractors, score_blocks
 from recognition.search.distractors import powers_of_ten, rank_among_distractors
 
 
@@ -35,12 +35,12 @@ def test_it_is_as_gone_through_one_by_one(seed, pictures, others, chunk):
     x, y = coarse((pictures, 4), seed), coarse((others, 4), seed + 1)
     labels = np.random.default_rng(seed).integers(0, 3, pictures)
     labels[1] = labels[0]
-    before = distractors.CHUNK, blocks.CELLS, blocks.LEAST
-    distractors.CHUNK, blocks.CELLS, blocks.LEAST = chunk, chunk, 2
+    before = distractors.CHUNK, score_blocks.CELLS, score_blocks.LEAST
+    distractors.CHUNK, score_blocks.CELLS, score_blocks.LEAST = chunk, chunk, 2
     try:
         found = rank_among_distractors(x, labels, y, seed=seed)
     finally:
-        distractors.CHUNK, blocks.CELLS, blocks.LEAST = before
+        distractors.CHUNK, score_blocks.CELLS, score_blocks.LEAST = before
     assert found.sizes.tolist() == powers_of_ten(others)
     assert found.rate == pytest.approx(naive(x, labels, y, found.sizes, seed))
     assert (np.diff(found.rate) <= 0).all(), "larger galleries hold the smaller ones"

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from recognition.errors import InputError
 from recognition.metrics.identification import fnir, fpir
-from recognition.search import blocks, grow_gallery, growth, pool_growth, search_people
+from recognition.search import grow_gallery, growth, pool_growth, score_blocks, search_people
 from recognition.search.growth import halvings, spread
 
 REPEATS = 4
@@ -67,7 +67,7 @@ def test_blocks_thresholds_and_parts_change_nothing(seed):
     options = {"repeats": REPEATS, "seed": seed}
     both = grow_gallery(gallery, names, rows, on, thresholds=[0.9, 0.5], **options)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocks, "CELLS", 1)
+        patch.setattr(score_blocks, "CELLS", 1)
         one = [
             grow_gallery(gallery, names, rows, on, thresholds=[t], **options)[0] for t in (0.9, 0.5)
         ]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from recognition.errors import InputError
 from recognition.metrics.searches import tabulate
-from recognition.search import blocks, search_people
+from recognition.search import score_blocks, search_people
 
 
 def some(seed, people=7, pictures=3, probes=11, dim=5):
@@ -74,9 +74,9 @@ def test_blocks_and_order_change_nothing(monkeypatch, copies):
         single = search_people(gallery, labels, probes[i : i + 1], persons[i : i + 1])
         np.testing.assert_array_equal(single.scores[0], whole.scores[i])
         np.testing.assert_array_equal(single.labels[0], whole.labels[i])
-    monkeypatch.setattr(blocks, "CELLS", 1)
+    monkeypatch.setattr(score_blocks, "CELLS", 1)
     for least in (1, 7):
-        monkeypatch.setattr(blocks, "LEAST", least)
+        monkeypatch.setattr(score_blocks, "LEAST", least)
         same(search_people(gallery, labels, probes, persons), whole)
 
 
@@ -90,7 +90,7 @@ def test_a_table_of_all_scores_is_the_same_search():
 
 
 def test_memory_is_that_of_a_block_not_of_all_scores(monkeypatch):
-    monkeypatch.setattr(blocks, "CELLS", 2**10)
+    monkeypatch.setattr(score_blocks, "CELLS", 2**10)
     gallery, labels, probes, persons = some(1, people=1000, pictures=1, probes=2000, dim=4)
     tracemalloc.start()
     try:
@@ -102,7 +102,7 @@ def test_memory_is_that_of_a_block_not_of_all_scores(monkeypatch):
 
 
 def test_progress_is_told_by_probes_done(monkeypatch):
-    monkeypatch.setattr(blocks, "CELLS", 1)
+    monkeypatch.setattr(score_blocks, "CELLS", 1)
     seen = []
 
     @contextmanager

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from recognition.embeddings import unit_rows
 from recognition.errors import InputError
 from recognition.search.index import LEAST, build_index
-from recognition.search.kinds import KINDS, Exact, Hnsw, Ivf, parse_kind
+from recognition.search.index_kinds import KINDS, Exact, Hnsw, Ivf, parse_kind
 from recognition.search.scan import Part, best_people
 
 EXACT = ["exact", "exact:float32", "exact:float16", "exact:int8"]
@@ -134,7 +134,7 @@ import faiss.contrib.torch_utils  # as pytorch-metric-learning does
 import numpy as np
 from recognition.embeddings import unit_rows
 from recognition.search.index import build_index
-from recognition.search.kinds import parse_kind
+from recognition.search.index_kinds import parse_kind
 from recognition.search.scan import Part
 rows = np.random.default_rng(0).standard_normal((400, 8)).astype(np.float32)
 parts = [Part.of(rows, np.arange(400))]

@@ -10,7 +10,7 @@ from sklearn.neighbors import NearestNeighbors
 from recognition.embeddings import as_scores, unit_rows
 from recognition.errors import InputError
 from recognition.metrics.retrieval import precision_at_1
-from recognition.search import blocks, find_neighbours, neighbourhood, rank_relevant
+from recognition.search import find_neighbours, neighbourhood, rank_relevant, score_blocks
 
 
 def some(seed, pictures=40, people=6, values=3):
@@ -74,7 +74,7 @@ def test_blocks_lengths_and_order_change_nothing(seed, cells):
         patch.setattr(neighbourhood, "SPARE", 0)
         patch.setattr(neighbourhood, "CELLS", cells)
         patch.setattr(neighbourhood, "NUMBERS", cells)
-        patch.setattr(blocks, "CELLS", cells)
+        patch.setattr(score_blocks, "CELLS", cells)
         parts = find_neighbours(rows * random.uniform(0.01, 100, (90, 1)), labels, k=4)
         order = random.permutation(90)
         moved = find_neighbours(rows[order], labels[order], k=4)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from recognition.embeddings import unit_rows
 from recognition.errors import InputError
 from recognition.protocols import TemplatePairs, TemplateSet
-from recognition.search import blocks, search_people, templates
+from recognition.search import score_blocks, search_people, templates
 from recognition.search.templates import score_templates
 
 
@@ -34,8 +34,8 @@ def test_listed_pairs_have_the_scores_of_their_vectors(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(templates, "SLAB", sizes[0])
         patch.setattr(templates, "CHUNK", sizes[2])
-        patch.setattr(blocks, "CELLS", sizes[1])
-        patch.setattr(blocks, "LEAST", 1)
+        patch.setattr(score_blocks, "CELLS", sizes[1])
+        patch.setattr(score_blocks, "LEAST", 1)
         found = score_templates(vectors, listed, np.arange(count).astype(str))
     expected = np.einsum("ij,ij->i", vectors[first], vectors[second])
     np.testing.assert_allclose(found.scores, expected, atol=6e-8)
@@ -57,8 +57,8 @@ def test_galleries_are_searched_as_search_people_does(seed: int, cells: int, tie
     listed = TemplatePairs(enrolled[:1], probes.templates[:1], np.zeros(1, bool))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(templates, "SLAB", cells)
-        patch.setattr(blocks, "CELLS", cells // 3)
-        patch.setattr(blocks, "LEAST", 1)
+        patch.setattr(score_blocks, "CELLS", cells // 3)
+        patch.setattr(score_blocks, "LEAST", 1)
         found = score_templates(vectors, listed, shown[order], galleries, probes)
     for gallery, searches in zip(galleries, found.searches, strict=True):
         expected = search_people(

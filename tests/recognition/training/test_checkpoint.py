@@ -25,7 +25,7 @@ from recognition.training.checkpoint import (
     unpack,
     write_checkpoint,
 )
-from recognition.training.dividing import own_rows
+from recognition.training.divided_classes import own_rows
 from recognition.training.ranks import Ranks
 from recognition.training.tensor_file import nothing
 

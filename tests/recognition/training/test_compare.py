@@ -13,7 +13,6 @@ from recognition.errors import InputError
 from recognition.evaluation import class_angles, evaluate_strangers
 from recognition.metrics import equal_error_rate
 from recognition.protocols import split_people
-from recognition.training.choices import DEFAULT_HEADS, FOUND, TRIALS
 from recognition.training.compare import (
     Plan,
     Task,
@@ -22,6 +21,7 @@ from recognition.training.compare import (
     paired_difference,
     resolve,
 )
+from recognition.training.head_choices import DEFAULT_HEADS, FOUND, TRIALS
 from recognition.training.loop import Trained, embed
 from recognition.training.recipe import Recipe
 

@@ -14,9 +14,9 @@ from margin_losses.kernels import dense
 from recognition.backbones.registry import BACKBONES, Backbone
 from recognition.errors import InputError
 from recognition.training.augment import to_input
+from recognition.training.class_changes import add_people
 from recognition.training.config import TrainConfig
 from recognition.training.engine import Engine, make_fabric
-from recognition.training.growth import add_people
 from recognition.training.schedules import share_at
 from recognition.training.state import State, fresh, from_checkpoint, to_checkpoint
 from recognition.training.supply import Batch
