@@ -7,24 +7,19 @@
 `MARGINS` lists the margins by name, `margin_losses.article` holds the losses the article derives.
 """
 
-from margin_losses.adaptive import (
-    AdaCos,
-    AdaFace,
-    CurricularFace,
+from margin_losses.drawn_margins import (
     ElasticArcFace,
     ElasticArcFacePlus,
     ElasticCosFace,
     ElasticCosFacePlus,
-    FixedAdaCos,
-    MagFace,
-    MVArcFace,
-    MVSoftmax,
 )
 from margin_losses.embedding import Embedding
 from margin_losses.functional import margin_softmax
 from margin_losses.fused_sgd import FusedSGD
+from margin_losses.hard_negatives import CurricularFace, MVArcFace, MVSoftmax
 from margin_losses.head import MarginHead
 from margin_losses.kernels import Auto, Chunked, Kernel, Sampled, Sums, dense
+from margin_losses.lengths import AdaFace, MagFace
 from margin_losses.logits import Logits
 from margin_losses.margin import (
     COSINE,
@@ -49,6 +44,7 @@ from margin_losses.margins import (
     SubCenterArcFace,
 )
 from margin_losses.optimisers import RowSGD
+from margin_losses.own_scale import AdaCos, FixedAdaCos
 from margin_losses.reduction import Statistics
 from margin_losses.registry import MARGINS, HeadSpec, parse_margin
 from margin_losses.shards import Shard, gather_batch

@@ -185,3 +185,8 @@ def check(
 def as_tensor(m: float | Tensor, like: Tensor) -> Tensor:
     """A number as a tensor of the same dtype and device."""
     return m if isinstance(m, Tensor) else torch.full((), m, dtype=like.dtype, device=like.device)
+
+
+def running(before: Tensor, now: Tensor, kept: float) -> Tensor:
+    """The next running mean, in the dtype of the batch, which may be wider than the buffer's."""
+    return kept * before.to(now.dtype) + (1 - kept) * now

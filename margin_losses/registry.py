@@ -8,19 +8,14 @@ from dataclasses import fields
 from numbers import Real
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
-from margin_losses.adaptive import (
-    AdaCos,
-    AdaFace,
-    CurricularFace,
+from margin_losses.drawn_margins import (
     ElasticArcFace,
     ElasticArcFacePlus,
     ElasticCosFace,
     ElasticCosFacePlus,
-    FixedAdaCos,
-    MagFace,
-    MVArcFace,
-    MVSoftmax,
 )
+from margin_losses.hard_negatives import CurricularFace, MVArcFace, MVSoftmax
+from margin_losses.lengths import AdaFace, MagFace
 from margin_losses.margin import LARGEST_SCALE, Margin, is_whole
 from margin_losses.margins import (
     AMSoftmax,
@@ -35,6 +30,7 @@ from margin_losses.margins import (
     SphereFaceR,
     SubCenterArcFace,
 )
+from margin_losses.own_scale import AdaCos, FixedAdaCos
 from margin_losses.wrappers import Annealed, Detached, Wrapper
 
 MARGINS: dict[str, type[Margin]] = {

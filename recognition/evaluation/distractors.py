@@ -10,8 +10,8 @@ import numpy.typing as npt
 from recognition.embeddings import people_of
 from recognition.evaluation.estimates import Estimate
 from recognition.evaluation.rows import Row, Section
-from recognition.metrics.clustered import counted_interval
 from recognition.metrics.intervals import CLUSTERED_WILSON
+from recognition.metrics.person_intervals import counted_interval
 from recognition.progress import Watch, unwatched
 from recognition.search.distractors import rank_among_distractors
 

@@ -10,8 +10,8 @@ from recognition.evaluation.estimates import Estimate
 from recognition.evaluation.options import Options
 from recognition.evaluation.rows import Row, Section
 from recognition.evaluation.uncertainty import INDEPENDENT_WILSON, row
-from recognition.metrics.clustered import share_interval
 from recognition.metrics.intervals import CLUSTERED_WILSON, wilson
+from recognition.metrics.person_intervals import share_interval
 from recognition.metrics.verification import tar_at_fmr
 
 TITLE = "Failures: pictures without an embedding"

@@ -11,7 +11,6 @@ from recognition.errors import InputError
 from recognition.evaluation.estimates import Estimate, at_point
 from recognition.evaluation.growth import REPEATS, grow_halves, growth_curve, growth_rows
 from recognition.evaluation.rows import Row, Section
-from recognition.metrics.clustered import share_interval
 from recognition.metrics.failures import Failures
 from recognition.metrics.identification import (
     CumulativeMatch,
@@ -31,6 +30,7 @@ from recognition.metrics.intervals import (
     identification_intervals,
     wilson,
 )
+from recognition.metrics.person_intervals import share_interval
 from recognition.metrics.resampling import draw
 from recognition.metrics.searches import KEPT, Searches, pool, with_failures
 from recognition.metrics.threshold_rates import identification_rates

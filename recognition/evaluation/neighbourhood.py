@@ -11,7 +11,6 @@ from recognition.evaluation.estimates import Estimate
 from recognition.evaluation.options import Options
 from recognition.evaluation.rows import Listing, Row, Section
 from recognition.evaluation.separability_estimates import between
-from recognition.metrics.clustered import share_interval
 from recognition.metrics.intervals import CLUSTERED_WILSON, PERSON_BOOTSTRAP, mean_interval
 from recognition.metrics.neighbourhood import (
     Neighbourhood,
@@ -20,6 +19,7 @@ from recognition.metrics.neighbourhood import (
     mislabelled,
     two_names,
 )
+from recognition.metrics.person_intervals import share_interval
 from recognition.progress import Watch, unwatched
 from recognition.search.neighbourhood import find_neighbours
 

@@ -10,8 +10,8 @@ from recognition.embeddings import people_of
 from recognition.errors import InputError
 from recognition.evaluation.estimates import Estimate
 from recognition.evaluation.rows import Row, Section
-from recognition.metrics.clustered import share_interval
 from recognition.metrics.intervals import CLUSTERED_WILSON, PERSON_BOOTSTRAP, mean_interval
+from recognition.metrics.person_intervals import share_interval
 from recognition.metrics.retrieval import (
     RelevantRanks,
     mean_average_precision_at_r,

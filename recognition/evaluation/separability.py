@@ -16,8 +16,8 @@ from recognition.evaluation.rows import Row, Section, Unit
 from recognition.evaluation.separability_estimates import Separation, between
 from recognition.evaluation.uncertainty import Cornered, corner_intervals
 from recognition.metrics import separability as measure
-from recognition.metrics.clustered import share_interval
 from recognition.metrics.intervals import CLUSTERED_WILSON, PERSON_BOOTSTRAP
+from recognition.metrics.person_intervals import share_interval
 from recognition.progress import Watch, unwatched
 
 TITLE = "Separability: how far apart are people, and how tight is each?"

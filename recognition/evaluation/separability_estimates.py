@@ -13,8 +13,8 @@ from recognition.evaluation.estimates import Estimate
 from recognition.evaluation.uncertainty import NO_WIDTH, percentiles
 from recognition.metrics import separability as measure
 from recognition.metrics.angles import AngleStatistics, angle_statistics, leave_one_out_angles
-from recognition.metrics.clustered import share_interval
 from recognition.metrics.intervals import mean_interval
+from recognition.metrics.person_intervals import share_interval
 from recognition.metrics.proportions import Interval
 from recognition.metrics.separability import ClassMoments, Features, Silhouette, SimplexDistance
 from recognition.progress import Watch, unwatched

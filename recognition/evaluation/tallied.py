@@ -13,9 +13,10 @@ from recognition.evaluation.options import Options
 from recognition.evaluation.rows import Row, Section
 from recognition.evaluation.uncertainty import Uncertainty, row
 from recognition.evaluation.verification import AREA, TITLE, operating_of, rates_at
-from recognition.metrics.clustered import Clusters, share_interval
+from recognition.metrics.clustered import Clusters
 from recognition.metrics.hull import hull_equal_error_rate
 from recognition.metrics.intervals import CLUSTERED_WILSON, Interval, tally_intervals
+from recognition.metrics.person_intervals import share_interval
 from recognition.metrics.score_separation import (
     Moments,
     d_prime_of_moments,

@@ -19,9 +19,10 @@ from recognition.evaluation.uncertainty import (
     resampled_means,
     row,
 )
-from recognition.metrics.clustered import Clusters, share_interval
+from recognition.metrics.clustered import Clusters
 from recognition.metrics.costs import Costs
 from recognition.metrics.intervals import CLUSTERED_WILSON, Interval
+from recognition.metrics.person_intervals import share_interval
 from recognition.metrics.thresholds import ChosenThreshold, Rule, choose_threshold
 from recognition.metrics.verification import ENOUGH_ERRORS, allowed_errors
 

@@ -38,7 +38,7 @@ from recognition.gallery.searches import (
     by_search,
     count_misses,
 )
-from recognition.metrics.clustered import counted_interval
+from recognition.metrics.person_intervals import counted_interval
 from recognition.metrics.verification import ENOUGH_ERRORS, allowed_errors, doubt
 from recognition.progress import Watch, unwatched
 

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from recognition.embeddings import Floats, unit_rows
 from recognition.errors import InputError
 from recognition.gallery.answers import PersonScore, Threshold
-from recognition.metrics.clustered import share_interval
+from recognition.metrics.person_intervals import share_interval
 from recognition.metrics.verification import doubt, threshold_at_fmr
 from recognition.search.person_means import Templates, best_templates
 from recognition.search.scan import Hit, Part, best_people

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from recognition.gallery.answers import Answer, Threshold
 from recognition.gallery.interface import Gallery
 from recognition.gallery.searches import Search
-from recognition.metrics.clustered import counted_interval
+from recognition.metrics.person_intervals import counted_interval
 from recognition.progress import Watch, unwatched
 
 GRID = 121  # thresholds

@@ -32,7 +32,7 @@ from recognition.metrics.calibrators import (
     fit_isotonic,
     fit_logistic,
 )
-from recognition.metrics.clustered import Clusters, share_interval
+from recognition.metrics.clustered import Clusters
 from recognition.metrics.costs import (
     Costs,
     DetectionCost,
@@ -76,6 +76,7 @@ from recognition.metrics.intervals import (
     wilson,
 )
 from recognition.metrics.normalisation import Spread, normalise_scores, spread_of
+from recognition.metrics.person_intervals import share_interval
 from recognition.metrics.proportions import clopper_pearson
 from recognition.metrics.quality import ErrorDiscard, error_versus_discard, mean_fnmr
 from recognition.metrics.resampled_tail import TailResamples, tail_resamples

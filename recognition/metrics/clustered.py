@@ -15,19 +15,12 @@ sum over people too: TAR at a target FMR errs by FNMR's error plus the slope dTA
 ROC times FMR's, the EER by FNMR's and FMR's error in the proportion 1 : slope, and the AUC is such
 a sum as it stands. The variance of that sum takes the place of Var.
 
-Conventions; the first is kept because intervals then cover better (tests/benchmarks):
-
-* Var is multiplied by C / (C - 1) for C people, and z is the quantile of Student's t with
-  2 / (Σ I_i⁴ / (Σ I_i²)² - 1 / C) degrees of freedom, at most C - 1, where person i has moved the
-  rate by I_i: where few people make all errors, Var is itself hardly known (Satterthwaite).
-* Var is never taken below that of independent comparisons, which the subtraction could give.
-* Where no comparison erred, or all did, Var says nothing about how errors cluster. The rate is
-  then that of independent people (FNMR, TAR, EER, AUC) or pairs of people (FMR), which is cautious.
-* A single person is one trial.
+Of these sums `person_intervals` makes intervals, and says by which conventions. Without a false
+match, FMR's is that of independent pairs of people.
 
 Sources: Fogliato, Patil and Perona, Confidence Intervals for Error Rates in 1:1 Matching Tasks,
-IJCV 132 (2024), arXiv:2306.01198; Satterthwaite, Biometrics Bulletin 2 (1946); for a quantile
-and what is read at it, Shorack and Wellner, Empirical Processes (1986), chapter 18.
+IJCV 132 (2024), arXiv:2306.01198; for a quantile and what is read at it, Shorack and Wellner,
+Empirical Processes (1986), chapter 18.
 """
 
 from collections.abc import Sequence
@@ -44,6 +37,14 @@ from recognition.comparisons.steps import Counts, Floats, Similarities
 from recognition.errors import InputError
 from recognition.metrics.false_matches import Matches, at_each, counted_below
 from recognition.metrics.meetings import Meetings, People, codes_of
+from recognition.metrics.person_intervals import (
+    Influence,
+    clustered_wilson,
+    counted_interval,
+    influence_of,
+    interval_of,
+    share_interval,
+)
 from recognition.metrics.proportions import Interval, check_level, wilson_share
 from recognition.metrics.verification import allowed_errors, equal_error_rate, tar_at_fmr
 
@@ -70,23 +71,6 @@ class PersonTally(ScoreTable, Protocol):
     def tail_persons(self) -> People: ...
     @property
     def pictures(self) -> npt.NDArray[np.int64]: ...
-
-
-@dataclass(frozen=True)
-class _Influence:
-    """What moved a rate: each person, pairs of people, and chance had comparisons no people."""
-
-    persons: Floats  # (C,) how far each has moved it
-    pairs: float  # Σ_{i<j} squared, of how far each pair has: both persons' shares hold it
-    independent: float  # the variance, had all comparisons been independent
-
-    def plus(self, other: "_Influence", factor: float) -> "_Influence":
-        """This and `factor` times the other."""
-        return _Influence(
-            self.persons + factor * other.persons,
-            self.pairs + factor**2 * other.pairs,
-            self.independent + factor**2 * other.independent,
-        )
 
 
 @dataclass(frozen=True)
@@ -225,10 +209,10 @@ class Clusters:
         point = tar_at_fmr(self.table, target)
         if not point.resolved or point.allowed >= self._reach:
             return None
-        fnmr = _influence(self._missed(point.threshold), self._tried)
+        fnmr = influence_of(self._missed(point.threshold), self._tried)
         fmr = self._fmr(Matches.of(self._matched(point.threshold), self.meetings))
         slope = self._slope(point.allowed, TAR_WINDOW)
-        return _by_person(point.tar, fnmr.plus(fmr, slope), self._tried, level)
+        return interval_of(point.tar, fnmr.plus(fmr, slope), self._tried, level)
 
     def eer(self, *, level: float = 0.95) -> Interval:
         """Interval of the EER.
@@ -243,8 +227,8 @@ class Clusters:
         # around fewer false matches than one missed pair is worth, the slope would be chance
         errors = max(1, matches.total, round(self.meetings.total / len(self.mated_person)))
         slope = self._slope(errors, EER_WINDOW)
-        both = _influence(missed, self._tried).plus(self._fmr(matches), slope)
-        return _by_person(point.rate, both, self._tried, level, scale=1 / (1 + slope))
+        both = influence_of(missed, self._tried).plus(self._fmr(matches), slope)
+        return interval_of(point.rate, both, self._tried, level, scale=1 / (1 + slope))
 
     def auc(self, *, level: float = 0.95) -> Interval:
         """Interval of the AUC: a mated pair moves it by the share of non-mated ones it beats.
@@ -269,8 +253,8 @@ class Clusters:
         codes = np.unique(codes_of(self.high_persons, self.people), return_inverse=True)[1]
         pairs = float((np.bincount(codes, other) ** 2).sum())
         independent = float((own**2).sum() + (other**2).sum())
-        moved = _Influence(persons, pairs, independent)
-        return _by_person(area, moved, self._tried, level)
+        moved = Influence(persons, pairs, independent)
+        return interval_of(area, moved, self._tried, level)
 
     @property
     def _reach(self) -> int:
@@ -307,14 +291,14 @@ class Clusters:
         if share in (0, 1):
             # Kish: (Σ m)² / Σ m² is the number of pairs of people, if all meet equally often
             return wilson_share(share, met.total**2 / met.squares, level)
-        return _wilson(share, self._fmr(matches), int(np.count_nonzero(met.of)), level)
+        return clustered_wilson(share, self._fmr(matches), int(np.count_nonzero(met.of)), level)
 
-    def _fmr(self, matches: Matches) -> _Influence:
+    def _fmr(self, matches: Matches) -> Influence:
         met = self.meetings
         share = matches.total / met.total
         # pairs of people without a false match are in the last term only
         pairs = matches.squares - 2 * share * matches.crossed + share**2 * met.squares
-        return _Influence(
+        return Influence(
             (matches.errors - share * met.of) / met.total,
             float(pairs / met.total**2),
             share * (1 - share) / met.total,
@@ -338,81 +322,3 @@ def _beaten(scores: Similarities, others: Similarities) -> Floats:
     ascending = np.sort(others)
     lower, not_higher = (np.searchsorted(ascending, scores, side) for side in ("left", "right"))
     return (lower + not_higher) / (2 * len(others))
-
-
-def share_interval(
-    successes: npt.NDArray[np.bool_], persons: People, *, level: float = 0.95
-) -> Interval:
-    """Interval of a share of trials each of which is of one person: FNMR, a rank-one rate, ...
-
-    Args:
-        successes: (N,) the trials counted.
-        persons: (N,) the person of each, whole numbers from 0.
-        level: how often such intervals hold the true share.
-
-    Raises:
-        InputError: no trials, another number of persons, or a level out of range.
-
-    >>> share_interval(np.array([True, True, False, False]), np.array([0, 0, 1, 1]))
-    Interval(low=0.0015, high=0.9985)
-    """
-    if successes.shape != persons.shape or not len(successes):
-        raise InputError(
-            f"expected one person for each of some trials, got shapes {successes.shape} and "
-            f"{persons.shape}; leave out what was not tried"
-        )
-    tried = np.bincount(persons)
-    return counted_interval(np.bincount(persons[successes], minlength=len(tried)), tried, level)
-
-
-def counted_interval(successes: Counts, tried: Counts, level: float = 0.95) -> Interval:
-    """As `share_interval`, from the successes (C,) and trials (C,) of each person.
-
-    Raises:
-        InputError: no trials, successes that are not among them, or a level out of range.
-    """
-    if successes.shape != tried.shape or not tried.any() or (successes > tried).any():
-        raise InputError(
-            f"expected successes among trials of each person, got shapes {successes.shape} and "
-            f"{tried.shape} and {tried.sum()} trials; count both over the same people"
-        )
-    share = float(successes.sum() / tried.sum())
-    return _by_person(share, _influence(successes, tried), tried, level)
-
-
-def _influence(errors: Counts, tried: Counts) -> _Influence:
-    """Of people on a share of trials that are each of one person."""
-    total = tried.sum()
-    share = errors.sum() / total
-    return _Influence((errors - share * tried) / total, 0.0, share * (1 - share) / total)
-
-
-def _by_person(
-    share: float, moved: _Influence, tried: Counts, level: float, scale: float = 1.0
-) -> Interval:
-    people = int(np.count_nonzero(tried))
-    if share in (0, 1) or people == 1:
-        return wilson_share(share, people, level)
-    return _wilson(share, moved, people, level, scale)
-
-
-def _wilson(
-    share: float, moved: _Influence, people: int, level: float, scale: float = 1.0
-) -> Interval:
-    noise = 4 * np.finfo(np.float64).eps * share
-    squares = np.where(np.abs(moved.persons) > noise, moved.persons, 0) ** 2
-    clustered = (squares.sum() - moved.pairs) * people / (people - 1)
-    variance = scale**2 * max(clustered, moved.independent)
-    if not variance:  # all scores tie: an EER of a half that no comparison has moved
-        return wilson_share(share, people, level)
-    freedom = _freedom(squares, people)
-    return wilson_share(share, share * (1 - share) / variance, level, freedom=freedom)
-
-
-def _freedom(squares: Floats, people: int) -> float:
-    """2 / (Σ I_i⁴ / (Σ I_i²)² - 1 / C), from 1 to C - 1."""
-    whole = squares.sum()
-    if not whole:  # nobody differs from anybody
-        return people - 1.0
-    excess = float((squares**2).sum() / whole**2) - 1 / people
-    return min(people - 1.0, max(1.0, 2 / max(excess, 1 / people)))

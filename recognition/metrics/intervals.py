@@ -25,8 +25,9 @@ import numpy.typing as npt
 from recognition.comparisons.scores import Scores
 from recognition.embeddings import people_of
 from recognition.errors import InputError
-from recognition.metrics.clustered import Clusters, PersonTally, share_interval
+from recognition.metrics.clustered import Clusters, PersonTally
 from recognition.metrics.identification import fnir_at_fpir
+from recognition.metrics.person_intervals import share_interval
 from recognition.metrics.proportions import Interval, check_level, wilson
 from recognition.metrics.resampling import Floats, Resampled, draw
 from recognition.metrics.searches import Searches

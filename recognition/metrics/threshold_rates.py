@@ -16,9 +16,10 @@ from recognition.comparisons.scores import ScoreTable, accepted
 from recognition.comparisons.steps import Counts, Floats, Similarities
 from recognition.embeddings import people_of
 from recognition.errors import InputError
-from recognition.metrics.clustered import Clusters, counted_interval
+from recognition.metrics.clustered import Clusters
 from recognition.metrics.false_matches import counted_below
 from recognition.metrics.identification import require_both
+from recognition.metrics.person_intervals import counted_interval
 from recognition.metrics.proportions import Interval
 from recognition.metrics.searches import Searches
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from recognition.embeddings import Floats, people_of, unit_rows
 from recognition.errors import InputError
-from recognition.metrics.clustered import share_interval
+from recognition.metrics.person_intervals import share_interval
 from recognition.metrics.searches import places_of
 from recognition.metrics.verification import doubt, threshold_at_fmr
 from recognition.progress import Watch, numbered, unwatched

@@ -12,8 +12,8 @@ from recognition.evaluation.failures import (
     lost_pairs,
 )
 from recognition.evaluation.options import Options
-from recognition.metrics.clustered import share_interval
 from recognition.metrics.intervals import wilson
+from recognition.metrics.person_intervals import share_interval
 
 LABELS = np.repeat([f"p{i}" for i in range(6)], 4)
 NAMES = st.lists(st.sampled_from("abc"), max_size=6)

@@ -12,9 +12,9 @@ from recognition.metrics import (
     identification_intervals,
     wilson,
 )
-from recognition.metrics.clustered import share_interval
 from recognition.metrics.identification import cmc, oscr_area, oscr_curve, selectivity
 from recognition.metrics.intervals import CLUSTERED_WILSON, PERSON_BOOTSTRAP
+from recognition.metrics.person_intervals import share_interval
 from recognition.metrics.resampling import draw
 from recognition.metrics.searches import pool, tabulate, with_failures
 from recognition.protocols import open_set_split

@@ -9,8 +9,8 @@ from recognition.evaluation.findings import Findings
 from recognition.evaluation.neighbourhood import KEPT, neighbour
 from recognition.evaluation.options import Options
 from recognition.evaluation.retrieval import retrieve
-from recognition.metrics.clustered import share_interval
 from recognition.metrics.intervals import mean_interval
+from recognition.metrics.person_intervals import share_interval
 from recognition.search import find_neighbours
 
 FEW = Options(replicates=60, seed=3)

@@ -5,8 +5,8 @@ import pytest
 
 from recognition.errors import InputError
 from recognition.evaluation.retrieval import retrieve
-from recognition.metrics.clustered import share_interval
 from recognition.metrics.intervals import CLUSTERED_WILSON, PERSON_BOOTSTRAP, mean_interval
+from recognition.metrics.person_intervals import share_interval
 from recognition.metrics.retrieval import mean_average_precision_at_r, r_precision, recall_at
 from recognition.search import rank_relevant
 

@@ -7,7 +7,8 @@ from recognition.errors import InputError
 from recognition.evaluation.options import Options
 from recognition.evaluation.thresholds import COSTS, transfer_thresholds
 from recognition.evaluation.uncertainty import fitted
-from recognition.metrics.clustered import Clusters, share_interval
+from recognition.metrics.clustered import Clusters
+from recognition.metrics.person_intervals import share_interval
 from recognition.metrics.resampling import draw
 from recognition.metrics.thresholds import choose_threshold, transfer
 

@@ -12,8 +12,9 @@ from recognition.comparisons.pairs import compare_all
 from recognition.comparisons.scores import Scores
 from recognition.embeddings import people_of
 from recognition.errors import InputError
-from recognition.metrics.clustered import Clusters, share_interval
+from recognition.metrics.clustered import Clusters
 from recognition.metrics.meetings import Meetings
+from recognition.metrics.person_intervals import share_interval
 from recognition.metrics.proportions import wilson, wilson_share
 from recognition.metrics.verification import (
     area_under_curve,

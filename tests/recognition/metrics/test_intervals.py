@@ -20,13 +20,14 @@ from recognition.metrics import (
     verification_intervals,
     wilson,
 )
-from recognition.metrics.clustered import Clusters, share_interval
+from recognition.metrics.clustered import Clusters
 from recognition.metrics.intervals import (
     CLUSTERED_WILSON,
     PERSON_BOOTSTRAP,
     identification_resamples,
     tally_intervals,
 )
+from recognition.metrics.person_intervals import share_interval
 from recognition.metrics.resampling import Resampled, draw
 from recognition.metrics.searches import Searches, pool, tabulate
 

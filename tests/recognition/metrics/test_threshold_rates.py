@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 from recognition.comparisons import ScoreLists, compare_all
 from recognition.comparisons.all_pairs import Plan, _tally
 from recognition.evaluation.uncertainty import clusters_of
-from recognition.metrics.clustered import Clusters, share_interval
+from recognition.metrics.clustered import Clusters
 from recognition.metrics.false_matches import Matches, at_each
 from recognition.metrics.identification import fnir, fnir_at_fpir, fpir
+from recognition.metrics.person_intervals import share_interval
 from recognition.metrics.searches import tabulate, with_failures
 from recognition.metrics.threshold_rates import identification_rates, verification_rates
 from recognition.metrics.verification import equal_error_rate, fmr, fnmr, tar_at_fmr
