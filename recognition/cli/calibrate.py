@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from recognition.cli.console import spoken_errors
-from recognition.cli.gallery import OUTPUT, Json, Trust, Where
+from recognition.cli.gallery_options import OUTPUT, Json, Trust, Where
 
 RATES = "Wanted rate"
 
@@ -79,7 +79,7 @@ def calibrate(
     recognition calibrate people.gallery probes.npz --fmr 1e-5 --dry-run
     """  # noqa: D301 \b keeps the lines apart
     with spoken_errors():
-        from recognition.cli.identification import run_calibrate
+        from recognition.cli.calibration import run_calibrate
 
         if fpir is None and fmr is None:
             fpir = 0.01

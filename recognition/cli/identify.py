@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from recognition.cli.console import INTERRUPTED, spoken_errors
-from recognition.cli.gallery import Device, Json, MinScore, Model, Trust, Where
+from recognition.cli.gallery_options import Device, Json, MinScore, Model, Trust, Where
 
 
 def identify(
