@@ -315,7 +315,7 @@ def _notes(
     sizes = " and ".join(str(len(half.gallery_index)) for half in halves)
     yield f"{TERMS}. OSCR: the mean of DIR over all FPIR"
     yield (
-        f"Each half of the people is enrolled once ({sizes} pictures) and a stranger to the other "
+        f"Each half of the people is enrolled once (pictures: {sizes}) and a stranger to the other "
         "once; both searches are counted together, at one threshold."
     )
     if matches.tied:

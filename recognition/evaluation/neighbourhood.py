@@ -83,8 +83,8 @@ def neighbour(
     single = int((~found.queries).sum())
     if single:
         notes.append(
-            f"{single} pictures are the only ones of their person: they have no margin, but are "
-            "found and can be copies"
+            f"Pictures that are the only one of their person, {single} here, have no margin, but "
+            "are found and can be copies"
         )
     return Section(
         "neighbours",

@@ -62,8 +62,8 @@ def retrieve(
     notes = [NOTE]
     if ranks.lone:
         notes.append(
-            f"{ranks.lone} pictures are the only ones of their person: they are no queries, but "
-            "are searched among."
+            f"Pictures that are the only one of their person, {ranks.lone} here, are no queries, "
+            "but are searched among."
         )
     return Section(
         "retrieval",

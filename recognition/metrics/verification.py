@@ -15,6 +15,7 @@ from recognition.comparisons.steps import Floats
 from recognition.errors import InputError
 
 ROUNDING = 1 + 1e-12  # floor(0.29 * 100) is 28: forgive the last bits of target * trials
+ONE_ERROR = {"false matches": "false match", "false alarms": "false alarm"}
 ENOUGH_ERRORS = 30  # Doddington's rule: within 30 % of the true rate, at 90 % confidence
 
 
@@ -78,6 +79,7 @@ def doubt(rate: str, target: float, trials: int, what: str, errors: str) -> str 
             f"the smallest is {3 / trials:.1e} at 95 %"  # the rule of three
         )
     if allowed < ENOUGH_ERRORS:
+        errors = ONE_ERROR[errors] if allowed == 1 else errors
         return (
             f"{rate} {target:g} rests on at most {allowed} {errors} among {trials:,} {what}; "
             f"{ENOUGH_ERRORS} are needed to trust it (Doddington's rule)"

@@ -10,7 +10,7 @@ from scipy.stats import norm
 MATED, NONMATED = "#1b7f79", "#c8553d"
 PAIRS = {"nonmated": "two people", "mated": "one person"}
 GRID, DOUBT = "0.92", "0.93"
-TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.95, 0.99)
+TICKS = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.95, 0.99)
 FAR_TICKS = (1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99)
 FAR = 4e-4  # below it the ticks of small rates would run into each other
 SIDE = 0.03  # room beside the outermost scores

@@ -1,6 +1,7 @@
 """Text from files of users, made fit for a terminal, for Markdown and for a figure."""
 
 import unicodedata
+from collections.abc import Sequence
 
 MARKDOWN = str.maketrans(
     {**{mark: f"\\{mark}" for mark in "\\`*_[]|~$"}, "&": "&amp;", "<": "&lt;", ">": "&gt;"}
@@ -41,6 +42,16 @@ def several(count: int, one: str, many: str = "") -> str:
     ('1 face', '2,000 faces', '0 people')
     """
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
+def in_words(names: Sequence[str]) -> str:
+    """Names as a sentence lists them.
+
+    >>> in_words(["ann"]), in_words(["ann", "bob", "eve"])
+    ('ann', 'ann, bob and eve')
+    """
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def shortened(text: str, most: int) -> str:

@@ -1,21 +1,28 @@
 """The figures of a comparison, from what `results.json` holds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from scipy.stats import norm
 
 from recognition.report.axes import MATED, NONMATED, deviate_axes, lay_band, shade_below
+from recognition.report.text import in_figure
 
 PANEL = 3.4, 2.6  # inches
+KINDS = {"nonmated": (NONMATED, "two people"), "mated": (MATED, "one person")}
 LEAST_FMR, MOST_FMR = 5e-4, 0.6
 LEAST_FNMR, MOST_FNMR = 2e-3, 0.9
 LEAST_FPIR, MOST_FPIR = 1e-3, 0.9
 FEW_HEADS = 3  # more bands would lie over each other
+LEGEND_ROW = 0.22  # inches
+LONGEST_NAME = 30
+COLOURS = 10
+DASHES = ("-", ":", "-.")  # of the first ten lines, the next ten, and so on
 
 
 def save_figures(results: Mapping[str, Any], folder: Path) -> None:
@@ -33,40 +40,50 @@ def score_figure(results: Mapping[str, Any], columns: int = 4) -> Figure:
     rows = -(-len(heads) // columns)
     figure = Figure(figsize=(PANEL[0] * columns, PANEL[1] * rows + 0.7), layout="constrained")
     panels = figure.subplots(rows, columns, sharex=True, squeeze=False).ravel()
+    bins = np.asarray(results["bins"])
     for panel, head in zip(panels, heads, strict=False):
-        _distributions(panel, head, np.asarray(results["bins"]))
+        _distributions(panel, head, bins)
+    panels[0].set_xlim(*_seen(heads, bins))
     for panel in panels[len(heads) :]:
         panel.set_visible(False)
     for panel in panels[max(0, len(heads) - columns) : len(heads)]:
         panel.set_xlabel("cosine similarity")
         panel.tick_params(labelbottom=True)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
     return figure
+
+
+def _seen(heads: Sequence[Mapping[str, Any]], bins: np.ndarray[Any, Any]) -> tuple[float, float]:
+    """From the least to the largest score of any head."""
+    counts = sum(np.asarray(head["runs"][0][key]) for head in heads for key in KINDS)
+    found = np.flatnonzero(counts)
+    return float(bins[found[0]]), float(bins[found[-1] + 1])
 
 
 def _distributions(panel: Axes, head: Mapping[str, Any], bins: np.ndarray[Any, Any]) -> None:
     run = head["runs"][0]
-    middles = (bins[1:] + bins[:-1]) / 2
-    for key, colour, label in (
-        ("nonmated", NONMATED, "two people"),
-        ("mated", MATED, "one person"),
-    ):
-        density = np.asarray(run[key]) / (np.sum(run[key]) * np.diff(bins))
-        panel.fill_between(middles, density, step="mid", color=colour, alpha=0.35, linewidth=0)
-        panel.step(middles, density, where="mid", color=colour, linewidth=1.2, label=label)
+    for key, (colour, label) in KINDS.items():
+        counts = np.asarray(run[key])
+        found = np.flatnonzero(counts)
+        first, last = found[0], found[-1] + 1
+        density = counts / (counts.sum() * np.diff(bins))
+        panel.stairs(
+            density[first:last], bins[first : last + 1], fill=True, linewidth=1.0, label=label,
+            facecolor=to_rgba(colour, 0.35), edgecolor=colour,
+        )  # fmt: skip
     eer = run["estimates"]["eer"]
     threshold = eer["counts"]["threshold"]
     panel.axvline(threshold, color="0.3", linewidth=1, linestyle=":", label="threshold of the EER")
-    panel.set_title(f"{head['name']}   EER {eer['value']:.1%}", fontsize=10)
+    name = in_figure(head["name"], LONGEST_NAME)
+    panel.set_title(f"{name}   EER {eer['value']:.1%}", fontsize=10)
     panel.set_yticks([])
-    panel.set_xlim(-0.6, 1)
     panel.spines[["top", "right", "left"]].set_visible(False)
 
 
 def det_figure(results: Mapping[str, Any]) -> Figure:
     """Misses against false matches on normal-deviate axes, a line per head; of few with bands."""
-    figure = Figure(figsize=(6.6, 6.2), layout="constrained")
-    panel = figure.subplots()
+    figure, panel = _square(results)
     lowest = 1.0
     for index, head in enumerate(results["heads"]):
         run = head["runs"][0]
@@ -77,10 +94,10 @@ def det_figure(results: Mapping[str, Any]) -> Figure:
         panel.plot(
             norm.ppf(fmr[seen]),
             norm.ppf(fnmr[seen]),
-            _line(head),
-            color=f"C{index}",
+            line_of(head, index),
+            color=f"C{index % COLOURS}",
             linewidth=1.6,
-            label=f"{head['name']}  {run['estimates']['eer']['value']:.1%}",
+            label=f"{in_figure(head['name'], LONGEST_NAME)}  {run['estimates']['eer']['value']:.1%}",
         )
         lowest = min(lowest, 30 / counts["nonmated"])
     deviate_axes(panel, (LEAST_FMR, MOST_FMR), (LEAST_FNMR, MOST_FNMR))
@@ -89,14 +106,13 @@ def det_figure(results: Mapping[str, Any]) -> Figure:
             0.01, 0.01, "fewer than 30\nfalse matches", transform=panel.transAxes,
             fontsize=8, color="0.45",
         )  # fmt: skip
-    panel.legend(title="equal error rate", frameon=False)
+    legend_above(figure, results["heads"], title="equal error rate")
     return figure
 
 
 def fnir_figure(results: Mapping[str, Any]) -> Figure:
     """Searches that miss against false alarms for strangers, a line per head; of few with bands."""
-    figure = Figure(figsize=(6.6, 6.2), layout="constrained")
-    panel = figure.subplots()
+    figure, panel = _square(results)
     trusted = 1.0
     for index, head in enumerate(results["heads"]):
         rates = head["runs"][0]["operating"]["identification"]
@@ -106,11 +122,11 @@ def fnir_figure(results: Mapping[str, Any]) -> Figure:
         panel.step(
             norm.ppf(fpir[seen]),
             norm.ppf(fnir[seen]),
-            _line(head),
+            line_of(head, index),
             where="post",
-            color=f"C{index}",
+            color=f"C{index % COLOURS}",
             linewidth=1.6,
-            label=f"{head['name']}  {_share(head['runs'][0]['estimates']['fnir@fpir=0.1'])}",
+            label=f"{in_figure(head['name'], LONGEST_NAME)}  {_share(head['runs'][0]['estimates']['fnir@fpir=0.1'])}",
         )
         trusted = min(trusted, 30 / rates["strangers"])
     deviate_axes(panel, (LEAST_FPIR, MOST_FPIR), (LEAST_FNMR, MOST_FNMR))
@@ -121,7 +137,7 @@ def fnir_figure(results: Mapping[str, Any]) -> Figure:
             0.01, 0.01, "fewer than 30\nfalse alarms", transform=panel.transAxes,
             fontsize=8, color="0.45",
         )  # fmt: skip
-    panel.legend(title="FNIR at FPIR 0.1", frameon=False)
+    legend_above(figure, results["heads"], title="FNIR at FPIR 0.1")
     return figure
 
 
@@ -129,8 +145,35 @@ def _share(estimate: Mapping[str, Any]) -> str:
     return "not resolved" if estimate["value"] is None else f"{estimate['value']:.1%}"
 
 
-def _line(head: Mapping[str, Any]) -> str:
-    return "--" if head["name"].startswith(("softmax", "normface")) else "-"
+def without_margin(head: Mapping[str, Any]) -> bool:
+    """Whether this head asks for no margin between people."""
+    return str(head["name"]).startswith(("softmax", "normface"))
+
+
+def line_of(head: Mapping[str, Any], place: int) -> str:
+    """Dashed without a margin; of so many heads that colours return, each ten by dots."""
+    return "--" if without_margin(head) else DASHES[place // COLOURS % len(DASHES)]
+
+
+def legend_above(figure: Figure, heads: Sequence[Mapping[str, Any]], **more: Any) -> None:
+    """Names of the heads above a drawing, in as many columns as their length allows."""
+    figure.legend(loc="outside upper center", ncols=_columns(heads), frameon=False, **more)
+
+
+def room_for_legend(heads: Sequence[Mapping[str, Any]]) -> float:
+    """The height of the names above a drawing, in inches."""
+    return LEGEND_ROW * -(-len(heads) // _columns(heads))
+
+
+def _columns(heads: Sequence[Mapping[str, Any]]) -> int:
+    longest = max(len(head["name"]) for head in heads)
+    return 3 if longest <= 10 else 2 if longest <= 20 else 1
+
+
+def _square(results: Mapping[str, Any]) -> tuple[Figure, Axes]:
+    height = 5.9 + room_for_legend(results["heads"])
+    figure = Figure(figsize=(6.6, height), layout="constrained")
+    return figure, figure.subplots()
 
 
 def _band(
@@ -139,4 +182,12 @@ def _band(
 ) -> None:  # fmt: skip
     rates = results["heads"][index]["runs"][0].get("operating")
     if rates and len(results["heads"]) <= FEW_HEADS:
-        lay_band(panel, rates[kind], across, upwards, least=least, color=f"C{index}", alpha=0.15)
+        lay_band(
+            panel,
+            rates[kind],
+            across,
+            upwards,
+            least=least,
+            color=f"C{index % COLOURS}",
+            alpha=0.15,
+        )

@@ -5,13 +5,28 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import (
+    LogLocator,
+    MaxNLocator,
+    NullLocator,
+    PercentFormatter,
+    StrMethodFormatter,
+)
 
 from recognition.report.axes import GRID, MATED, NONMATED
+from recognition.report.comparison.figures import (
+    COLOURS,
+    LONGEST_NAME,
+    legend_above,
+    line_of,
+    room_for_legend,
+)
 from recognition.report.comparison.tables import ANGLES
+from recognition.report.text import in_figure
 
 WIDTH = 5.4
 ROW, ROOM = 0.34, 1.1  # inches: a head, and what stands above and below all of them
+MANIFOLD = 5.0  # from there on losses are drawn on a logarithmic axis
 SMOOTHED = 20  # batches whose losses are averaged, at most
 ANGLE_COLOURS = {"w-ec": MATED, "w-inter": NONMATED, "intra": "#5b4ea2", "inter": "#8a6d1f"}
 
@@ -29,7 +44,7 @@ def difference_figure(results: Mapping[str, Any]) -> Figure:
             markerfacecolor=None if told else "white",
         )  # fmt: skip
     panel.axvline(0, color="0.2", linewidth=1)
-    panel.set_yticks(range(len(gaps)), list(gaps))
+    panel.set_yticks(range(len(gaps)), [in_figure(name, LONGEST_NAME) for name in gaps])
     panel.set_ylim(len(gaps) - 0.5, -0.5)
     panel.set_xlabel(
         f"equal error rate less that of {results['differences']['baseline']}, percentage points"
@@ -47,7 +62,8 @@ def angle_figure(results: Mapping[str, Any]) -> Figure:
             [np.nan if value is None else value for value in values], range(len(heads)), "o",
             color=ANGLE_COLOURS[column.key], label=column.heading,
         )  # fmt: skip
-    panel.set_yticks(range(len(heads)), [head["name"] for head in heads])
+    names = [in_figure(head["name"], LONGEST_NAME) for head in heads]
+    panel.set_yticks(range(len(heads)), names)
     panel.set_ylim(len(heads) - 0.5, -0.5)
     panel.set_xlim(left=0)
     panel.set_xlabel("degrees")
@@ -57,21 +73,28 @@ def angle_figure(results: Mapping[str, Any]) -> Figure:
 
 def loss_figure(results: Mapping[str, Any]) -> Figure:
     """The loss of each head as it learned, in the first seed, averaged over some batches."""
-    figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
-    panel = figure.subplots()
+    figure, panel = _ground(results)
     for place, head in enumerate(results["heads"]):
         losses = np.asarray(head["runs"][0]["losses"], np.float64)
         width = max(1, min(SMOOTHED, len(losses) // 5))
         smooth = np.convolve(losses, np.ones(width) / width, mode="valid")
         steps = np.arange(len(smooth)) + width
-        panel.plot(steps, smooth, color=f"C{place % 10}", linewidth=1.4, label=head["name"])
+        panel.plot(steps, smooth, linewidth=1.4, **_style(head, place))
     panel.set_xlabel("step")
     panel.set_ylabel("loss, margin included")
-    panel.set_yscale("log")
-    panel.grid(color=GRID, linewidth=0.6)
-    panel.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside upper center", ncols=3, frameon=False)
+    _loss_axis(panel)
+    _finish(figure, panel, results)
     return figure
+
+
+def _loss_axis(panel: Any) -> None:
+    """Logarithmic where losses differ by orders of magnitude, ticks as plain numbers."""
+    drawn = np.concatenate([line.get_ydata() for line in panel.lines])
+    if 0 < MANIFOLD * drawn.min() < drawn.max():
+        panel.set_yscale("log")
+        panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panel.yaxis.set_minor_locator(NullLocator())
+    panel.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
 
 
 def cmc_figure(results: Mapping[str, Any]) -> Figure:
@@ -91,19 +114,33 @@ def growth_figure(results: Mapping[str, Any]) -> Figure:
 
 
 def _lines(results: Mapping[str, Any], curve: str, across: str, upwards: str) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
-    panel = figure.subplots()
+    figure, panel = _ground(results)
     for place, head in enumerate(results["heads"]):
         found = head["runs"][0]["curves"].get(curve)
         if found:
-            panel.plot(found[across], found[upwards], "o-", color=f"C{place % 10}", markersize=3,
-                       linewidth=1.4, label=head["name"])  # fmt: skip
-    panel.locator_params(axis="x", integer=True)
+            panel.plot(found[across], found[upwards], marker="o", markersize=3, linewidth=1.4,
+                       **_style(head, place))  # fmt: skip
     panel.yaxis.set_major_formatter(PercentFormatter(1))
+    _finish(figure, panel, results)
+    return figure, panel
+
+
+def _ground(results: Mapping[str, Any]) -> tuple[Figure, Any]:
+    height = 3.3 + room_for_legend(results["heads"])
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    return figure, figure.subplots()
+
+
+def _style(head: Mapping[str, Any], place: int) -> dict[str, Any]:
+    name = in_figure(head["name"], LONGEST_NAME)
+    return {"color": f"C{place % COLOURS}", "linestyle": line_of(head, place), "label": name}
+
+
+def _finish(figure: Figure, panel: Any, results: Mapping[str, Any]) -> None:
+    panel.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
     panel.grid(color=GRID, linewidth=0.6)
     panel.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside upper center", ncols=3, frameon=False)
-    return figure, panel
+    legend_above(figure, results["heads"])
 
 
 def _rows(count: int) -> tuple[Figure, Any]:

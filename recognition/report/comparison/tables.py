@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from recognition.report.numbers import span
 from recognition.report.table import Table
+from recognition.report.text import several
 
 Results = Mapping[str, Any]
 
@@ -83,7 +84,7 @@ def _name(asked: str) -> str:
 
 def _options(settings: Sequence[str]) -> str:
     """`m=2 annealed base=100`, once per seed that chose otherwise."""
-    options = [re.split("[:+]", setting, maxsplit=1)[-1] for setting in settings]
+    options = [setting[len(_name(setting)) + 1 :] for setting in settings]
     return " or ".join(re.sub("[,:+]", " ", each) for each in options)
 
 
@@ -125,7 +126,7 @@ def notes(results: Results) -> list[str]:
 
 def _people(entry: Mapping[str, Any]) -> str:
     learn, test = entry["learn"], entry["test"]
-    skipped = f"; {len(entry['skipped'])} files skipped" if entry["skipped"] else ""
+    skipped = f"; {several(len(entry['skipped']), 'file')} skipped" if entry["skipped"] else ""
     line = (
         f"{entry['source']}: learned from {learn['people']} people ({learn['pictures']} pictures), "
         f"judged on {test['people']} people never seen ({test['pictures']} pictures){skipped}."

@@ -109,7 +109,8 @@ def growths_of(results: Results) -> list[tuple[str, Mapping[str, Any]]]:
     found = []
     for section in results["sections"]:
         for name, curve in section["curves"].items():
-            if section["key"] == "identification" and name.startswith("growth"):
+            grown = name.startswith("growth") and len(curve["gallery"]) > 1
+            if section["key"] == "identification" and grown:
                 _, _, target = name.partition("=")
                 found.append((f"threshold for FPIR {target}" if target else "measured", curve))
     return found[: len(MANY)]

@@ -14,7 +14,7 @@ from recognition.report.evaluation.cells import (
     sentence,
     share_of,
 )
-from recognition.report.text import legible, shortened
+from recognition.report.text import legible, several, shortened
 
 MOST_LABELS, LONGEST_TEXT = 4, 60
 FMR_ASKED = 0.001
@@ -25,14 +25,14 @@ def headline(results: Results) -> str:
     """What was evaluated, in one sentence."""
     given = results["input"]
     parts = [
-        f"{given[key]:,} {word}"
-        for key, word in (
-            ("pictures", "pictures"),
-            ("people", "people"),
-            ("dimensions", "dimensions"),
-            ("mated", "mated comparisons"),
-            ("nonmated", "non-mated comparisons"),
-        )
+        several(given[key], *words)
+        for key, words in {
+            "pictures": ("picture",),
+            "people": ("person", "people"),
+            "dimensions": ("dimension",),
+            "mated": ("mated comparison",),
+            "nonmated": ("non-mated comparison",),
+        }.items()
         if given.get(key) is not None
     ]
     return f"{legible(given['source'])}: {', '.join(parts)}."
@@ -143,7 +143,7 @@ def _failed(results: Results) -> list[str]:
     failures = results["input"]["failures"]
     if not failures:
         return []
-    number = "1 picture" if len(failures) == 1 else f"{len(failures):,} pictures"
+    number = several(len(failures), "picture")
     first = failures[0]
     which = ", the first" if len(failures) > 1 else ""
     reason = shortened(first["reason"], LONGEST_TEXT)

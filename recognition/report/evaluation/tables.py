@@ -13,7 +13,7 @@ from recognition.report.evaluation.cells import (
 )
 from recognition.report.numbers import difference, places_for, span, with_sign, written
 from recognition.report.table import Table
-from recognition.report.text import legible, shortened
+from recognition.report.text import legible, several, shortened
 
 LONGEST_NAME, LONGEST_WORD, LONGEST_HEADING = 48, 18, 14
 MOST_GROUPS, MOST_LISTED = 30, 5
@@ -84,7 +84,7 @@ def groups_table(groups: Entry) -> Table:
     rows = []
     for row in shown:
         cells = {rate["label"]: value_of(rate, marks) for rate in row["rates"]}
-        size = (f"{row['people']:,} people", f"{row['pictures']:,} pictures")
+        size = (several(row["people"], "person", "people"), several(row["pictures"], "picture"))
         doubt = "too few" if row["too_few"] else ""
         name = (_in_lines(row["group"]), doubt)
         rows.append([name, size, *(cells.get(label, ("", "")) for label in labels)])

@@ -27,8 +27,8 @@ def rows_table(title: str, columns: Mapping[str, Column], places: Sequence[int])
 def _cell(value: float | str | None, unit: str) -> str:
     if value is None:
         return "not resolved"
-    if isinstance(value, str):  # an infinity, which JSON does not know
-        return value
+    if isinstance(value, str):  # JSON does not know an infinity
+        return "below every score" if value.startswith("-") else "above every score"
     places = places_for(value, unit)  # type: ignore[arg-type]  # units are literals of rows
     return f"{written(value, unit, places)}{' %' if unit == 'share' else ''}"  # type: ignore[arg-type]
 

@@ -70,10 +70,10 @@ class Slider:
 
 
 class Pair(NamedTuple):
-    """Two pictures that were compared: their names, who is on them, and how alike they are."""
+    """Pictures that were compared, or one: their names, who is on each, and how alike they are."""
 
-    pictures: tuple[str, str]
-    people: tuple[str, str]
+    pictures: tuple[str, ...]
+    people: tuple[str, ...]
     score: str
 
 

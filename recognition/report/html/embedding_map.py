@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from recognition.report.html.document import Drawing
 from recognition.report.table import Table
-from recognition.report.text import legible, shortened
+from recognition.report.text import legible, several, shortened
 
 WIDTH, HEIGHT, ROOM, RADIUS = 520.0, 400.0, 12.0, 3.5
 HUES = 10  # people share colours; pointing at one shows whose the others are
@@ -56,7 +56,7 @@ def _name(person: str, picture: str) -> str:
 
 
 def _sentence(found: Mapping[str, Any], people: list[str]) -> str:
-    shown = f"{found['shown']:,} pictures of {len(people):,} people"
+    shown = f"{several(found['shown'], 'picture')} of {several(len(people), 'person', 'people')}"
     if found["shown"] < found["of"]:
         shown += f", drawn at random from {found['of']:,},"
     if found["method"] == "pca":

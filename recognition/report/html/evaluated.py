@@ -1,9 +1,9 @@
 """The report of an evaluation, from what its `results.json` holds."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from recognition.report.evaluation.cells import Entry, Results
+from recognition.report.evaluation.cells import Entry, Results, sentence, value_of
 from recognition.report.evaluation.summary import headline, summary
 from recognition.report.evaluation.tables import (
     comparison_table,
@@ -26,6 +26,11 @@ WORST = {
     "misses": "The least alike pictures of one person. Look first whether they show one person at "
     "all; if they do, this is what the system does not see past.",
 }
+SUSPECTED = "neighbours"
+SUSPICIONS = {
+    "mislabelled": "They lie among one other person's pictures and not near their own.",
+    "copies": "Two names, and pictures as alike as copies of one.",
+}
 LIMITS = (
     (
         "Everything holds for the people and pictures judged here. Other cameras, ages, lighting or "
@@ -34,30 +39,58 @@ LIMITS = (
     "Thresholds belong to this model, this preparation of pictures and this size of gallery.",
     "Nothing here tells a living person from a picture of one.",
 )
-NO_GROUPS = (
-    "Error rates differ between groups of people, and no groups were named: --group COLUMN judges "
-    "each by itself."
-)
+NO_GROUPS = "Error rates differ between groups of people, and no groups were named"
+NAME_GROUPS = ": --group COLUMN judges each by itself"
 NO_PEOPLE = "Nobody knows who was compared: intervals take the comparisons for independent."
 MOST_FAILURES = 100
+FIRST_ROWS = 3  # told where nothing is known of a threshold
+LONGEST_STAGES = 5
+STARTS = {
+    "fnir@fpir=0.01": "FPIR 0.01, at most 1 % of the strangers given a name",
+    "fnir@fpir=0.1": "FPIR 0.1, at most 10 % of the strangers given a name",
+    "tar@fmr=0.001": "FMR 0.001, at most 0.1 % of the pairs of two people accepted",
+    "eer": "equal errors of pairs",
+}
 
 
 def document(results: Results, thumbnails: Mapping[str, bytes] | None = None) -> Document:
     """The page of an evaluation; `thumbnails` are small JPEG pictures by the names of pictures."""
     operating = _operating(results)
-    means = []
-    if operating is not None:
-        means = what_it_means(operating, nearest(operating, _start(results)))[:2]
+    shown = thumbnails or {}
     return Document(
         title=f"{results['name']} on strangers",
         lead=headline(results),
-        verdict=[*means, *summary(results)],
-        parts=list(_parts(results, operating)),
+        verdict=list(_verdict(results, operating)),
+        parts=list(_parts(results, operating, shown)),
         limits=list(_limits(results)),
         command=results["command"],
         facts=list(_facts(results)),
-        thumbnails=thumbnails or {},
+        thumbnails=shown,
     )
+
+
+def _verdict(results: Results, operating: Operating | None) -> Iterator[str]:
+    """What a threshold does to people, else the first numbers there are; then the summary."""
+    if operating is not None:
+        yield from what_it_means(operating, nearest(operating, _start(results)[0]))[:2]
+    else:
+        yield from _first_numbers(results)
+    yield from summary(results)
+
+
+def _first_numbers(results: Results) -> Iterator[str]:
+    rows = [
+        row
+        for section in results["sections"]
+        for row in section["rows"]
+        if row["value"] is not None and row["unit"] != "count" and row["label"][0] != "…"
+    ]
+    for row in rows[:FIRST_ROWS]:
+        value, interval = value_of(row, {})
+        careful = f" Careful: {sentence(row['note'])}" if row["note"] else ""
+        yield f"{row['label']}: {value}{f' (95 %: {interval})' if interval else ''}.{careful}"
+    if not rows:
+        yield "Nothing could be measured with these pictures."
 
 
 def _operating(results: Results) -> Operating | None:
@@ -69,21 +102,24 @@ def _operating(results: Results) -> Operating | None:
     return Operating(curves["histogram"], curves["operating"], searched)
 
 
-def _start(results: Results) -> float:
-    """A threshold to begin with: that of FPIR 0.01, else of FMR 0.001, else of equal errors."""
-    for key in ("fnir@fpir=0.01", "fnir@fpir=0.1", "tar@fmr=0.001", "eer"):
+def _start(results: Results) -> tuple[float, str]:
+    """A threshold to begin with, and what it was set for; of the first of `STARTS` there is."""
+    for key, what in STARTS.items():
         row = row_of(results, key)
         if row is not None and row["counts"].get("threshold") is not None:
-            return float(row["counts"]["threshold"])
-    return 0.0
+            return float(row["counts"]["threshold"]), f" It starts beside the threshold for {what}."
+    return 0.0, ""
 
 
-def _parts(results: Results, operating: Operating | None) -> Iterator[Part]:
+def _parts(
+    results: Results, operating: Operating | None, shown: Mapping[str, bytes]
+) -> Iterator[Part]:
     drawn = drawings(results)
     if operating is not None:
-        slider = threshold_slider("threshold", operating, _start(results))
-        question = "What does a threshold mean for people?"
-        yield Part("people", question, ["Move it, and see what becomes of whom."], [slider])
+        start, of = _start(results)
+        slider = threshold_slider("threshold", operating, start)
+        told = f"Move it, and see what becomes of whom.{of}"
+        yield Part("people", "What does a threshold mean for people?", [told], [slider])
     for section in results["sections"]:
         tables = [section_table(section)] if section["rows"] else []
         lists = [
@@ -91,7 +127,8 @@ def _parts(results: Results, operating: Operating | None) -> Iterator[Part]:
             for each in section.get("lists", ())
             if each["rows"] and each["key"] not in WORST
         ]
-        blocks = [*tables, *drawn.get(section["key"], ()), *lists]
+        faces = list(_faces(section, shown))
+        blocks = [*tables, *drawn.get(section["key"], ()), *lists, *faces]
         if blocks:
             yield Part(section["key"], section["title"], (), blocks)
     if results["groups"] and results["groups"]["rows"]:
@@ -106,7 +143,7 @@ def _parts(results: Results, operating: Operating | None) -> Iterator[Part]:
 def _looked_at(results: Results) -> Iterator[Part]:
     found = results.get("map")
     if found:
-        yield Part("map", "How do people lie to each other?", (), [map_drawing("points", found)])
+        yield Part("map", "Who is near whom?", (), [map_drawing("points", found)])
     worst = [each for each in section_of(results, "verification").get("lists", ())
              if each["key"] in WORST and each["rows"]]  # fmt: skip
     if worst:
@@ -118,13 +155,31 @@ def _looked_at(results: Results) -> Iterator[Part]:
         yield Part("left-out", title, (), blocks, told)
 
 
+def _faces(section: Entry, shown: Mapping[str, bytes]) -> Iterator[Pairs]:
+    """The pictures of the lists of suspicions, where the page is given them."""
+    lists = {each["key"]: each for each in section.get("lists", ()) if section["key"] == SUSPECTED}
+    wrong, copies = (
+        [row for row in lists.get(key, {"rows": ()})["rows"] if row[0] in shown]
+        for key in ("mislabelled", "copies")
+    )
+    if wrong:
+        pairs = [Pair((one,), (f"{who}, rather {whom}?",), written(score, "score", 3))
+                 for one, who, whom, _, _, score in wrong]  # fmt: skip
+        yield Pairs(lists["mislabelled"]["title"], SUSPICIONS["mislabelled"], pairs)
+    if copies:
+        yield Pairs(lists["copies"]["title"], SUSPICIONS["copies"], _pairs(copies))
+
+
 def pairs_of(listing: Entry) -> Pairs:
     """A list of the worst pairs as a block; its rows are picture, person, picture, person, score."""
-    pairs = [
+    return Pairs(listing["title"], WORST[listing["key"]], _pairs(listing["rows"]))
+
+
+def _pairs(rows: Sequence[Sequence[Any]]) -> list[Pair]:
+    return [
         Pair((str(one), str(other)), (str(who), str(whom)), written(score, "score", 3))
-        for one, who, other, whom, score in listing["rows"]
+        for one, who, other, whom, score in rows
     ]
-    return Pairs(listing["title"], WORST[listing["key"]], pairs)
 
 
 def _failures(failures: list[Mapping[str, Any]]) -> Table:
@@ -140,16 +195,38 @@ def _failures(failures: list[Mapping[str, Any]]) -> Table:
 
 def _limits(results: Results) -> Iterator[str]:
     yield from LIMITS
+    given = results["input"]
     if not results["groups"]:
-        yield NO_GROUPS
-    if not results["input"].get("people"):
+        yield f"{NO_GROUPS}{NAME_GROUPS if given.get('people') and 'fewer_than_2' in given else ''}."
+    if not given.get("people"):
         yield NO_PEOPLE
+    yield from few_pictures(given)
+
+
+def few_pictures(given: Mapping[str, Any]) -> Iterator[str]:
+    """How many people have too few pictures, as far as it is known."""
+    lone, few = (given.get(f"fewer_than_{least}", 0) for least in (2, 5))
+    of = f"of {several(given['people'], 'person', 'people')}" if given.get("people") else ""
+    if lone:
+        yield (
+            f"{lone:,} {of} {'has' if lone == 1 else 'have'} a single picture, which is compared "
+            "with other people's alone."
+        )
+    if few:
+        yield (
+            f"{few:,} {of} {'has' if few == 1 else 'have'} fewer than 5 pictures: how much "
+            "one person's pictures differ is hardly seen there."
+        )
 
 
 def _facts(results: Results) -> Iterator[tuple[str, str]]:
     yield "judged", results["input"]["source"]
     yield "version", results["version"]
     yield "seconds", f"{results['seconds']:.3g}"
+    stages = sorted(results.get("stages", {}).items(), key=lambda stage: -stage[1])
+    longest = [f"{name} {took:.2g}" for name, took in stages[:LONGEST_STAGES] if took >= 0.01]
+    if longest:
+        yield "of them the longest", "; ".join(longest)
     if results.get("peak_gib"):
         yield "memory at most", f"{results['peak_gib']:.2f} GiB"
     yield "resamples of the people", f"{results['resamples']:,}"

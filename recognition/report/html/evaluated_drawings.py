@@ -64,11 +64,25 @@ def _scores(results: Results) -> _Told:
     columns = {"score from": ([float(curve["bins"][at]) for at in seen], "score")}
     columns |= {name: (each[seen].tolist(), "count") for name, each in counts.items()}
     sentence = (
-        "Pairs of two people lie to the left, pairs of one person to the right; heights are on a "
-        "logarithmic axis, so that the few that matter are seen. Where both overlap no threshold "
-        f"separates them: at the threshold of equal errors both are {_said(results, 'eer')}."
+        "Scores of pairs that show one person and of pairs that show two; heights are on a "
+        f"logarithmic axis, so that the few that matter are seen. {_apart(results, counts)}"
     )
     return _Told("verification", "The scores", sentence, curve_table("Scores", columns))
+
+
+def _apart(results: Results, counts: Mapping[str, Any]) -> str:
+    """Whether a threshold tells both kinds of pairs apart."""
+    row = row_of(results, "eer")
+    if row is not None and row["value"] == 0:
+        return "A threshold separates both without an error here."
+    middles = [np.searchsorted(np.cumsum(each), each.sum() / 2) for each in counts.values()]
+    where = (
+        "Pairs of one person lie to the right, as they should; where both overlap"
+        if middles[0] > middles[1]
+        else "Pairs of one person do not lie to the right, as they should, and"
+    )
+    both = f": at that of equal errors both are {_said(results, 'eer')}" if row else ""
+    return f"{where} no threshold separates them{both}."
 
 
 def _at_error(results: Results, key: str) -> Table:
@@ -129,8 +143,11 @@ def _oscr(results: Results) -> _Told:
 
 def _growth(results: Results) -> _Told:
     curves = section_of(results, "identification")["curves"]
-    name = next(name for name in curves if name.startswith("growth"))
-    curve = curves[name]
+    curve = next(
+        curve
+        for name, curve in curves.items()
+        if name.startswith("growth") and len(curve["gallery"]) > 1
+    )
     independent = curve["independent"] if "independent" in curve else curve["bound"]
     columns = {
         "people enrolled": (curve["gallery"], "count"),

@@ -14,6 +14,7 @@ from recognition.report.html.document import Drawing, Slider, Stop
 from recognition.report.html.svg import svg_of
 from recognition.report.numbers import places_for, span, written
 from recognition.report.table import Table
+from recognition.report.text import several
 from recognition.report.wording import of_many
 
 Curve = Mapping[str, Any]
@@ -166,7 +167,8 @@ def what_it_means(operating: Operating, at: int) -> list[str]:
     ]
     enrolled = ""
     if operating.identification is not None:
-        enrolled = f" and {operating.identification['enrolled']:,} enrolled people"
+        count = operating.identification["enrolled"]
+        enrolled = f" and {several(count, 'enrolled person', 'enrolled people')}"
     if not told:
         return [f"At threshold {threshold} nothing can be said."]
     first, *others = told
