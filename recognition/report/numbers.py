@@ -61,8 +61,10 @@ def written(value: float, unit: "Unit", places: int) -> str:
     >>> [written(x, "share", 1) for x in (0.99995, 1.0, 1e-6, 1e-12, 1 - 1e-12)]
     ['99.995', '100.0', '0.0001', '1.0e-10', '> 99.999999']
     """
-    if not math.isfinite(value):
-        return f"{value}"
+    if math.isinf(value):
+        return "infinite" if value > 0 else "minus infinite"
+    if math.isnan(value):
+        return "no number"
     if unit == "count" and float(value).is_integer():
         return f"{int(value):,}"
     scale = SCALES.get(unit, 1.0)
