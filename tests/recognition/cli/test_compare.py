@@ -411,3 +411,7 @@ def test_one_picture_under_two_names_and_on_both_sides_is_told(tmp_path: Path) -
     assert (data["learn"]["copies"]["total"], data["test"]["copies"]["total"]) == (1, 0)
     assert (data["learn"]["fewer_than_2"], data["learn"]["fewer_than_5"]) == (1, 9)
     assert results["heads"][0]["runs"][0]["map"] is None
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "1 picture of those judged is among those learned from" in page
+    assert "One picture, two names, among those learned from" in page
+    assert "One picture, two names, among those judged" not in page

@@ -321,6 +321,58 @@ def test_every_input_has_a_sensible_page(made: tuple[str, str, Path]) -> None:
     )
 
 
+def test_numbers_of_the_verdict_are_those_of_the_results(made: tuple[str, str, Path]) -> None:
+    verb, _, out = made
+    page = (out / "report.html").read_text(encoding="utf-8")
+    found = json.loads((out / "results.json").read_text(encoding="utf-8"))
+    said = unescape(page.partition('class="verdict"')[2].partition("</section>")[0])
+    if verb == "compare":
+        lowest = min(head["estimates"]["eer"]["value"] for head in found["heads"])
+        assert f"on people never seen in training: {lowest:.1%}" in said
+        assert ("first seed" in page) == (len(found["seeds"]) > 1)
+        curves = min(found["heads"], key=lambda head: head["estimates"]["eer"]["value"])
+        curves = curves["runs"][0]["operating"]
+    else:
+        curves = {each["key"]: each["curves"].get("operating") for each in found["sections"]}
+        if not curves.get("verification"):
+            return
+    threshold = float(re.search(r"At threshold (\S*\d)", said)[1])  # type: ignore[index]
+    rates = curves["verification"]
+    # told in four digits, which several thresholds may share
+    beside = np.flatnonzero(np.isclose(rates["threshold"], threshold, rtol=1e-4, atol=1e-4))
+    searched = curves.get("identification")
+    name, what = ("fpir", "strangers") if searched else ("fmr", "pairs of two people")
+    told = re.search(rf"(about [\d.,]+|none|all) of ([\d,]+) {what} ", said)
+    assert told is not None
+    count, many = told[1].split()[-1].replace(",", ""), int(told[2].replace(",", ""))
+    share = (
+        {"none": 0.0, "all": 1.0}.get(count) if count in ("none", "all") else float(count) / many
+    )
+    known = [(searched or rates)[name][at] for at in beside]
+    assert any(share == pytest.approx(rate, rel=0.06) for rate in known)
+
+
+def test_pictures_of_suspicions_are_shown_where_they_are_given(root: Path) -> None:
+    out = root / "suspicions"
+    given = [saved(root), "--only", "neighbours", "--resamples", 20, "--out", out]
+    assert CliRunner().invoke(app, ["evaluate", *map(str, given)]).exit_code == 0
+    found = json.loads((out / "results.json").read_text(encoding="utf-8"))
+    lists = {
+        each["key"]: each
+        for section in found["sections"]
+        for each in section["lists"]
+        if section["key"] == "neighbours"
+    }
+    lists["mislabelled"]["rows"] = [["a.png", "ann", "bob", 3.0, 0.1, 0.9]]
+    lists["copies"]["rows"] = [["c.png", "eve", "d.png", "dan", 0.999]]
+    for each in lists.values():
+        each["total"] = len(each["rows"])
+    page = render(evaluated(found, {"a.png": b"1", "c.png": b"2", "d.png": b"3"}))
+    assert page.count("data:image/jpeg") == 3
+    assert "ann, rather bob?" in page
+    assert "data:image" not in render(evaluated(found))
+
+
 @needs_chromium
 @pytest.mark.slow
 def test_a_browser_opens_every_page(root: Path) -> None:
