@@ -41,6 +41,16 @@ class Steps(NamedTuple):
         """How many mated comparisons there are."""
         return int(self.true[-1])
 
+    def at_least(self, thresholds: Floats) -> tuple[Counts, Counts]:
+        """(G,) non-mated and mated comparisons at or above any thresholds, if the steps are complete.
+
+        >>> count_steps(np.array([0.5, 0.9]), np.array([0.1, 0.5])).at_least(np.array([0.5, 0.6]))
+        (array([1, 0]), array([2, 1]))
+        """
+        reaching = len(self.thresholds) - np.searchsorted(self.thresholds[::-1], thresholds)
+        last = np.maximum(reaching - 1, 0)  # nothing is accepted above the first step, as at it
+        return self.false[last], self.true[last]
+
     @property
     def fmr(self) -> Floats:
         """(T,) false match rates, ascending from 0 to 1."""

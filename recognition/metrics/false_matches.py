@@ -9,6 +9,8 @@ import numpy.typing as npt
 from recognition.comparisons.steps import Counts, Floats, Similarities
 from recognition.metrics.meetings import TABLED, Meetings, People, codes_of
 
+TABLE_PER_SCORE = 16  # sorting a score takes as long as adding up so many pairs of people
+
 Codes = npt.NDArray[np.int64]
 
 
@@ -48,21 +50,42 @@ def at_each(
     Every comparison is counted once, where it is first accepted: O(K + T C). What is yielded
     holds until the next one.
     """
-    people = len(meetings.of)
     groups = grouped(scores, thresholds)[:0:-1]
+    few = len(meetings.of) ** 2 * len(groups) <= TABLE_PER_SCORE * len(scores)
+    counted = _table_by_table if few else _pair_by_pair
+    return counted(persons, meetings, groups)
+
+
+def _table_by_table(persons: People, meetings: Meetings, groups: list[Codes]) -> Iterator[Matches]:
+    """Of few people: whole tables of all pairs of them are added up."""
+    people = len(meetings.of)
+    seen, met = np.zeros((2, people**2))
+    for group in groups:
+        often = np.bincount(codes_of(persons[group], people), minlength=people**2)
+        new = np.flatnonzero((often > 0) & (seen == 0))
+        met[new] = _met(new, meetings)
+        seen += often
+        table = seen.reshape(people, people)
+        errors = (table.sum(axis=0) + table.sum(axis=1)).astype(np.int64)
+        yield Matches(int(seen.sum()), errors, float(seen @ seen), float(seen @ met))
+
+
+def _pair_by_pair(persons: People, meetings: Meetings, groups: list[Codes]) -> Iterator[Matches]:
+    """Of many people: only those pairs of them are looked at that the group has."""
+    people = len(meetings.of)
     place, seen = _places(persons, people, groups)
     count, errors = 0, np.zeros(people, np.int64)
     squares = crossed = 0.0
     for group in groups:
         if len(group):
-            codes = codes_of(persons[group], people)
-            found, often = np.unique(codes, return_counts=True)
+            own = persons[group]
+            found, often = np.unique(codes_of(own, people), return_counts=True)
             at = place(found)
             squares += float((often * (2 * seen[at] + often)).sum())
             crossed += float((often * _met(found, meetings)).sum())
             seen[at] += often
             count += len(group)
-            errors += np.bincount(persons[group].ravel(), minlength=people)
+            errors += np.bincount(own.ravel(), minlength=people)
         yield Matches(count, errors, squares, crossed)
 
 

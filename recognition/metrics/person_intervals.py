@@ -119,5 +119,9 @@ def _freedom(squares: Floats, people: int) -> float:
     whole = squares.sum()
     if not whole:  # nobody differs from anybody
         return people - 1.0
-    excess = float((squares**2).sum() / whole**2) - 1 / people
+    return bounded_freedom(float((squares**2).sum() / whole**2) - 1 / people, people)
+
+
+def bounded_freedom(excess: float, people: int) -> float:
+    """2 / excess degrees of freedom, from 1 to C - 1."""
     return min(people - 1.0, max(1.0, 2 / max(excess, 1 / people)))

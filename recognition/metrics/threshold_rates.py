@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from recognition.comparisons.scores import ScoreTable, accepted
+from recognition.comparisons.scores import ScoreTable
 from recognition.comparisons.steps import Counts, Floats, Similarities
 from recognition.embeddings import people_of
 from recognition.errors import InputError
 from recognition.metrics.clustered import Clusters
 from recognition.metrics.false_matches import counted_below
 from recognition.metrics.identification import require_both
+from recognition.metrics.lone import Lone
 from recognition.metrics.person_intervals import counted_interval
 from recognition.metrics.proportions import Interval
 from recognition.metrics.searches import Searches
@@ -29,7 +30,7 @@ BELOW = 20  # thresholds below a tail, where false matches are counted but not k
 Rates = dict[str, Any]
 
 
-def verification_rates(clusters: Clusters, marks: Iterable[float] = ()) -> Rates:
+def verification_rates(clusters: Clusters | Lone, marks: Iterable[float] = ()) -> Rates:
     """FMR and FNMR over a grid, and the ends of their 95 % intervals: lists of one length.
 
     Of a table that knows only its highest non-mated scores one by one, the even part of the grid
@@ -40,23 +41,27 @@ def verification_rates(clusters: Clusters, marks: Iterable[float] = ()) -> Rates
         clusters: the comparisons by person.
         marks: thresholds to be on the grid, unless false matches were not counted there.
     """
-    table, mated, high = clusters.table, clusters.table.mated, clusters.high
-    below, reach = _counted_below(clusters), [float(np.median(mated))]
-    if len(high):
-        whole = len(high) == table.nonmated_count
-        least = min(float(mated.min()), float(np.median(high))) if whole else float(high.min())
-        reach += [least, float(high.max())]
-    grid = _grid(_even(min(reach), max(reach)), [*below, *marks])
-    counts = [_false_matches(table, threshold) for threshold in grid]
-    grid = grid[[count is not None for count in counts]]
-    known = np.array([clusters.knows(threshold) for threshold in grid], bool)
+    table, high = clusters.table, clusters.high
+    reach, floor = [float(np.median(table.mated))], np.inf  # of what is known one by one
+    if len(high) == table.nonmated_count:
+        # the highest and the middle non-mated score, without looking through all of them again
+        steps, floor = table.steps, -np.inf
+        middle = np.searchsorted(steps.false, [1, (len(high) + 1) // 2])
+        reach += [*steps.thresholds[middle].tolist(), float(table.mated.min())]
+    elif len(high):
+        floor = float(high.min())
+        reach += [floor, float(high.max())]
+    below = _counted_below(table, floor)
+    grid, false = _false_matches(table, _grid(_even(min(reach), max(reach)), [*below, *marks]))
+    known = grid > floor  # scores that tie with the floor may be cut off
     nowhere: list[Interval | None] = [None] * int(np.count_nonzero(~known))  # the lowest ones
-    false = [count / table.nonmated_count for count in counts if count is not None]
-    missed = [(len(mated) - accepted(mated, threshold)) / len(mated) for threshold in grid]
+    missed = np.searchsorted(np.sort(table.mated).astype(np.float64), grid)
     return {
         "threshold": grid.tolist(),
-        **_with_ends("fmr", false, [*nowhere, *clusters.fmrs(grid[known])]),
-        **_with_ends("fnmr", missed, clusters.fnmrs(grid)),
+        **_with_ends(
+            "fmr", _shares(false, table.nonmated_count), [*nowhere, *clusters.fmrs(grid[known])]
+        ),
+        **_with_ends("fnmr", _shares(missed, len(table.mated)), clusters.fnmrs(grid)),
     }
 
 
@@ -147,20 +152,32 @@ def _grid(even: Floats, marks: Iterable[float]) -> Floats:
     return finite
 
 
-def _counted_below(clusters: Clusters) -> Floats:
+def _counted_below(table: ScoreTable, floor: float) -> Floats:
     """Some of the thresholds at which all false matches are counted, but not known by person."""
-    if len(clusters.high) == clusters.table.nonmated_count:
+    if floor == -np.inf:
         return np.empty(0)
-    steps = clusters.table.steps.thresholds
-    end = clusters.high.min() if len(clusters.high) else np.inf
-    lower = steps[np.isfinite(steps) & (steps <= end)]
+    steps = table.steps.thresholds
+    lower = steps[np.isfinite(steps) & (steps <= floor)]
     some = np.linspace(0, len(lower) - 1, min(BELOW, len(lower))).astype(np.int64)
     return lower[some]
 
 
-def _false_matches(table: ScoreTable, threshold: float) -> int | None:
-    """None between the thresholds at which a tally has counted them."""
+def _false_matches(table: ScoreTable, grid: Floats) -> tuple[Floats, Counts]:
+    """The thresholds between which a tally has not counted them, and how many reach each."""
+    if table.steps.complete:
+        return grid, table.steps.at_least(grid)[0]
+    counts = [_counted(table, float(threshold)) for threshold in grid]
+    found = [count for count in counts if count is not None]
+    return grid[[count is not None for count in counts]], np.array(found, np.int64)
+
+
+def _counted(table: ScoreTable, threshold: float) -> int | None:
     try:
         return table.false_matches(threshold)
     except InputError:
         return None
+
+
+def _shares(errors: Counts, trials: int) -> list[float]:
+    shares: list[float] = (errors / trials).tolist()
+    return shares

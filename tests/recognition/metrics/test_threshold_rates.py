@@ -55,14 +55,19 @@ def test_rates_are_counts_and_intervals_those_of_one_threshold(seed, people, pic
     assert (np.diff(rates["fnmr"]) >= 0).all()
 
 
+@pytest.mark.parametrize("table_per_score", [0, 10**9])
 @settings(max_examples=8)
 @given(st.integers(0, 99), st.integers(2, 40))
-def test_matches_counted_one_after_the_other_are_those_of_each_threshold(seed, people):
+def test_matches_counted_one_after_the_other_are_those_of_each_threshold(
+    table_per_score, seed, people
+):
     random = np.random.default_rng(seed)
     scores = compare_all(*crowd(seed, people, 2))
     clusters = Clusters.of(scores)
     thresholds = np.unique(np.round(random.uniform(-1, 1, 9), 1))
-    found = at_each(clusters.high, clusters.high_persons, clusters.meetings, thresholds)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("recognition.metrics.false_matches.TABLE_PER_SCORE", table_per_score)
+        found = at_each(clusters.high, clusters.high_persons, clusters.meetings, thresholds)
     for t, one in zip(thresholds[::-1], found, strict=True):
         persons = clusters.high_persons[clusters.high >= t]
         expected = Matches.of(persons, clusters.meetings)
@@ -77,6 +82,7 @@ def test_matches_counted_one_after_the_other_are_those_of_each_threshold(seed, p
 def test_many_people_are_counted_without_a_table_of_all_pairs(monkeypatch):
     clusters = Clusters.of(compare_all(*crowd(0, 12, 3)))
     expected = verification_rates(clusters)
+    monkeypatch.setattr("recognition.metrics.false_matches.TABLE_PER_SCORE", 0)
     monkeypatch.setattr("recognition.metrics.false_matches.TABLED", 1)
     assert verification_rates(clusters) == expected
 
@@ -174,3 +180,15 @@ def test_scores_that_are_all_alike_have_a_grid_of_one():
     lists = ScoreLists(np.full(3, 0.5), np.full(4, 0.5))
     rates = verification_rates(clusters_of(lists))
     assert (rates["threshold"], rates["fmr"], rates["fnmr"]) == ([0.5], [1.0], [0.0])
+
+
+@pytest.mark.parametrize("type_", [np.float32, np.float64])
+@pytest.mark.parametrize("seed", range(3))
+def test_steps_know_what_is_accepted_at_any_threshold(seed, type_):
+    random = np.random.default_rng(seed)
+    lists = ScoreLists(*(np.round(random.normal(size=n), 1).astype(type_) for n in (7, 20)))
+    own = [*lists.mated.astype(float), *lists.nonmated.astype(float), 0.1, np.inf, -np.inf]
+    thresholds = np.array([*own, *np.nextafter(own, np.inf), *np.nextafter(own, -np.inf)])
+    false, true = lists.steps.at_least(thresholds)
+    assert false.tolist() == [lists.false_matches(t) for t in thresholds]
+    assert true.tolist() == [(lists.mated >= t).sum() for t in thresholds]
