@@ -40,6 +40,9 @@ def evaluate_blufr(table: EmbeddingFile, protocol: Blufr, *, watch: Watch = unwa
     mean less the standard deviation over trials (n - 1, as MATLAB's). Rows are `blufr:vr`,
     `blufr:vr:sd`, `blufr:vr:mean-sd`, `blufr:vr@trial=1` ..., and the same with `dir`.
 
+    There are no rates over a grid of thresholds: the protocol sets each trial's own, and reports how
+    its two rates vary, which no single threshold would have.
+
     A picture that could not be embedded is missed in all its mated pairs and searches; somebody
     whose gallery picture could not be is not found.
 

@@ -39,7 +39,9 @@ def distractor_section(
     """The rank-one rate against N distractors, by MegaFace's protocol, see `rank_among_distractors`.
 
     Rows are `distractors:rank1@n=10` ... for 10, 100, ... and all of them; the curve is `rank1`.
-    A picture that could not be embedded is a miss in every pair it would have been in.
+    A picture that could not be embedded is a miss in every pair it would have been in. There are no
+    rates over a grid of thresholds: everyone who is searched for is there to be found, and the
+    protocol asks who comes first, at whatever score.
 
     Args:
         embeddings: (N, D) of the people who are searched for.

@@ -60,6 +60,7 @@ def identify_strangers(
     ranks: Sequence[int] = (1, 5, 10, 20),
     failures: npt.ArrayLike = (),
     thresholds: Sequence[float] | None = None,
+    searched: "Searched | None" = None,
     progress: Watch | None = None,
 ) -> Section:
     """CMC, FNIR at FPIR, selectivity, OSCR and growth of the gallery, with their intervals.
@@ -88,6 +89,7 @@ def identify_strangers(
         ranks: the k of CMC(k); those beyond the smaller gallery are left out.
         failures: (F,) the person on each picture that could not be embedded.
         thresholds: of the curve `operating`, beside those of the targets; even ones if None.
+        searched: what `search_strangers` found, if it is at hand.
         progress: told how far each stage is.
 
     Raises:
@@ -97,14 +99,18 @@ def identify_strangers(
     watch = progress or unwatched
     _check(ranks, fpir_targets)
     embeddings, labels = np.asarray(embeddings), np.asarray(labels)
-    lost = _lost(labels, failures)
-    halves = open_set_split(labels, enrolled_pictures=enrolled_pictures, seed=seed)
-    made = search_halves(embeddings, labels, halves, watch=watch)
-    searches = with_failures(made, mated=lost.missed, nonmated=lost.rejected)
+    halves, searches, lost = searched or search_strangers(
+        embeddings,
+        labels,
+        seed=seed,
+        enrolled_pictures=enrolled_pictures,
+        failures=failures,
+        watch=watch,
+    )
     targets = sorted(set(fpir_targets), reverse=True)
     points = {target: fnir_at_fpir(searches, target) for target in targets}
     resolved = {target: point.threshold for target, point in points.items() if point.resolved}
-    smallest = int(made.gallery.min())
+    smallest = int(searches.gallery[~searches.failed].min())
     growths = grow_halves(embeddings, labels, halves, resolved, seed=seed, watch=watch)
     matches = cmc(searches)
     return Section(
@@ -133,6 +139,36 @@ def _check(ranks: Sequence[int], fpir_targets: Sequence[float]) -> None:
         allowed_errors(target, 1)  # refuses what is no rate
 
 
+class Searched(NamedTuple):
+    """The searches of both halves in one table, and what could not be searched for.
+
+    Attributes:
+        halves: who was enrolled, and who searched for.
+        searches: those that were made, and those that failed.
+        lost: pictures without an embedding, as the two halves would have met them.
+    """
+
+    halves: Sequence[OpenSet]
+    searches: Searches
+    lost: "Lost"
+
+
+def search_strangers(
+    embeddings: npt.NDArray[np.generic],
+    labels: npt.NDArray[np.generic],
+    *,
+    seed: int = 0,
+    enrolled_pictures: int = 5,
+    failures: npt.ArrayLike = (),
+    watch: Watch = unwatched,
+) -> Searched:
+    """The searches of `identify_strangers`; its arguments and errors."""
+    lost = _lost(labels, failures)
+    halves = open_set_split(labels, enrolled_pictures=enrolled_pictures, seed=seed)
+    made = search_halves(embeddings, labels, halves, watch=watch)
+    return Searched(halves, with_failures(made, mated=lost.missed, nonmated=lost.rejected), lost)
+
+
 def search_halves(
     embeddings: npt.NDArray[np.generic],
     labels: npt.NDArray[np.generic],
@@ -156,7 +192,7 @@ def search_halves(
     )
 
 
-class _Lost(NamedTuple):
+class Lost(NamedTuple):
     """Pictures without an embedding, as the two halves would have met them."""
 
     missed: list[str]  # the person on each failed mated search
@@ -164,7 +200,7 @@ class _Lost(NamedTuple):
     failures: Failures
 
 
-def _lost(labels: npt.NDArray[np.generic], failures: npt.ArrayLike) -> _Lost:
+def _lost(labels: npt.NDArray[np.generic], failures: npt.ArrayLike) -> Lost:
     failed = people_of(failures, what="labels of the failures")
     whole = people_of(labels)
     names = np.concatenate([whole.names[whole.codes], failed.names[failed.codes]])
@@ -175,7 +211,7 @@ def _lost(labels: npt.NDArray[np.generic], failures: npt.ArrayLike) -> _Lost:
     unlucky = enrollable & (embedded < 2)
     lost = people.codes[gone]
     twice = lost[~enrollable[lost]]
-    return _Lost(
+    return Lost(
         people.names[lost[enrollable[lost]]].tolist(),
         people.names[np.concatenate([lost, twice])].tolist(),
         Failures(int(unlucky.sum()), int(enrollable.sum()), int(gone.sum()), len(gone)),
@@ -295,7 +331,7 @@ def _totals(
     return totals
 
 
-def _failure_rows(lost: _Lost) -> Iterator[Row]:
+def _failure_rows(lost: Lost) -> Iterator[Row]:
     """FTE alone: failure to acquire is the same in every section, and has its row elsewhere."""
     failures = lost.failures
     if not failures.failed_acquisitions:
@@ -310,7 +346,7 @@ def _notes(
     halves: Sequence[OpenSet],
     matches: CumulativeMatch,
     growths: Mapping[float, Growth],
-    lost: _Lost,
+    lost: Lost,
 ) -> Iterator[str]:
     sizes = " and ".join(str(len(half.gallery_index)) for half in halves)
     yield f"{TERMS}. OSCR: the mean of DIR over all FPIR"

@@ -25,9 +25,10 @@ from recognition.metrics.averaged_galleries import averaged_fnir, averaged_inter
 from recognition.metrics.calibration import min_cllr
 from recognition.metrics.clustered import Clusters
 from recognition.metrics.hull import hull_equal_error_rate
-from recognition.metrics.identification import cmc
+from recognition.metrics.identification import cmc, fnir_at_fpir
 from recognition.metrics.intervals import CLUSTERED_WILSON, PERSON_BOOTSTRAP, Interval
-from recognition.metrics.searches import Searches
+from recognition.metrics.searches import Searches, pool
+from recognition.metrics.threshold_rates import identification_rates
 from recognition.metrics.verification import (
     area_under_curve,
     equal_error_rate,
@@ -64,6 +65,10 @@ def evaluate_ijb(
 
     Rows of 1:1 are those of `evaluate`; rows of 1:N are `rank1`, `rank5`, `rank10` and, for every
     target, `fnir@fpir=0.1` and `dir@fpir=0.1`.
+
+    The curves `operating` give the error rates of both over the same thresholds. A threshold is one
+    for all galleries there, and their searches are counted together, so that at the threshold of
+    one gallery its rates are not those of the rows.
 
     Args:
         embeddings: (N, D) a row for each face, of the length that the network gave it.
@@ -103,12 +108,16 @@ def evaluate_ijb(
     )
     one, two = (subjects[side] for side in (pairs.first, pairs.second))
     table = ListedScores(found.scores, pairs.mated, one, two, len(protocol.people))
-    sections = []
+    sections: list[Section] = []
+    asked = "identification" in options.parts and found.searches
+    searches = count_lost(found.searches, protocol, made) if asked else []
+    marks = [fnir_at_fpir(one, target).threshold for one in searches for target in options.fpir]
+    grid = None
     if "verification" in options.parts:
-        sections.append(_verification(table, protocol, options))
-    if "identification" in options.parts and found.searches:
-        searches = count_lost(found.searches, protocol, made)
-        sections.append(_identification(searches, protocol, options))
+        sections.append(_verification(table, protocol, options, marks))
+        grid = sections[0].curves["operating"]["threshold"]
+    if searches:
+        sections.append(_identification(searches, protocol, options, marks, grid))
     if not sections:
         raise InputError(
             f"expected verification, or identification with the files of 1:N, to be asked for, not "
@@ -179,7 +188,9 @@ def _notes(protocol: Ijb, faces: int, made: npt.NDArray[np.bool_], how: Pooling)
     yield from protocol.notes
 
 
-def _verification(table: ListedScores, protocol: Ijb, options: Options) -> Section:
+def _verification(
+    table: ListedScores, protocol: Ijb, options: Options, marks: Sequence[float]
+) -> Section:
     targets = options.fmr or FMR
     clusters = Clusters.of_list(table, targets)
     intervals: dict[str, Interval | None] = {"eer": clusters.eer()}
@@ -211,7 +222,7 @@ def _verification(table: ListedScores, protocol: Ijb, options: Options) -> Secti
         f"1:1 over the {len(table.scores):,} pairs of templates that {protocol.name} lists. A pair "
         "is accepted at a score at or above the threshold, and FMR is at most what is named"
     )
-    curves = {**_curves(table), "operating": operating_of(clusters, targets, options)}
+    curves = {**_curves(table), "operating": operating_of(clusters, rows, marks)}
     return Section("verification", TITLE, tuple(rows), (note,), curves)
 
 
@@ -228,7 +239,13 @@ def _curves(table: ListedScores) -> dict[str, dict[str, Any]]:
     }
 
 
-def _identification(tables: Sequence[Searches], protocol: Ijb, options: Options) -> Section:
+def _identification(
+    tables: Sequence[Searches],
+    protocol: Ijb,
+    options: Options,
+    marks: Sequence[float],
+    grid: Sequence[float] | None,
+) -> Section:
     names = [gallery.name for gallery in protocol.galleries]
     intervals = averaged_intervals(
         tables, RANKS, options.fpir, replicates=options.replicates, seed=options.seed
@@ -261,9 +278,12 @@ def _identification(tables: Sequence[Searches], protocol: Ijb, options: Options)
     ranks = np.arange(1, min(CMC_RANKS, smallest) + 1)
     rates = np.mean([cmc(table, ranks.tolist()).rate for table in tables], axis=0)
     optimistic = np.mean([cmc(table, ranks.tolist()).optimistic for table in tables], axis=0)
-    curve = {"rank": ranks, "rate": rates, "optimistic": optimistic}
+    curves = {
+        "cmc": {"rank": ranks, "rate": rates, "optimistic": optimistic},
+        "operating": identification_rates(pool(tables), marks, grid=grid),
+    }
     title = "Who is this, and is it anyone we know?"
-    return Section("identification", title, tuple(rows), (TERMS, note), {"cmc": curve})
+    return Section("identification", title, tuple(rows), (TERMS, note), curves)
 
 
 def _counts(tables: Sequence[Searches]) -> dict[str, Any]:

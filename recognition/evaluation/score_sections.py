@@ -1,6 +1,6 @@
 """Which sections a table of scores allows; what it is too small for becomes a note."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from recognition.comparisons.scores import ScoreLists, Scores
@@ -39,16 +39,17 @@ class Parts:
         *,
         verification: Callable[[], Section] | None = None,
         accuracy: Callable[[], Row] | None = None,
+        marks: Iterable[float] = (),
     ) -> list[Section]:
         """What follows from a table of scores alone.
 
         `verification` and `accuracy` take the place of what is made of every score of the table,
-        and of accuracy with folds by person.
+        and of accuracy with folds by person. `marks` are thresholds to be on verification's grid.
         """
         sections: list[Section] = []
         options = self.options
         if "verification" in options.parts:  # never left out: without it there is no evaluation
-            verified = verification or (lambda: verify(table, options))
+            verified = verification or (lambda: verify(table, options, marks))
             sections.append(self._watched("verification", verified)())
         if accuracy is not None:
             self._with_accuracy(sections, accuracy)

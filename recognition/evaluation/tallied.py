@@ -1,6 +1,6 @@
 """Verification over more pairs than can be kept one by one: exact where it matters, bounds below."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -34,11 +34,17 @@ from recognition.metrics.verification import (
 CURVE_POINTS = 400
 
 
-def verify_tally(tally: Tally, options: Options) -> Section:
+def verify_tally(tally: Tally, options: Options, marks: Iterable[float] = ()) -> Section:
     """TAR at each FMR, EER, areas and d', and both error rates at thresholds asked for.
 
     Every FMR inside the tail is exact, as from all scores. Below it the counts at the placed
     thresholds are exact, and what lies between two of them is given as bounds.
+
+    Args:
+        tally: the comparisons.
+        options: targets and thresholds.
+        marks: thresholds to be on the grid of the curve `operating`, unless false matches were not
+            counted there.
     """
     targets = options.targets(tally.nonmated_count)
     found = tally_intervals(tally, targets)
@@ -57,7 +63,7 @@ def verify_tally(tally: Tally, options: Options) -> Section:
         f"are kept one by one, from score {tally.floor:.4f} on; below it they are counted at "
         f"{len(tally.thresholds)} thresholds. All mated scores are kept"
     )
-    operating = operating_of(Clusters.of_tail(tally), targets, options)
+    operating = operating_of(Clusters.of_tail(tally), rows, marks)
     curves = {**_curves(tally), "operating": operating}
     return Section("verification", TITLE, tuple(rows), (note,), curves)
 

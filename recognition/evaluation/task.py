@@ -20,6 +20,7 @@ from recognition.datasets.health import few_pictures
 from recognition.datasets.pair_lists import PairList
 from recognition.datasets.weight_files import ClassWeights
 from recognition.embeddings import people_of
+from recognition.errors import InputError
 from recognition.evaluation.accuracy import accuracy_row, listed_accuracy, person_folds
 from recognition.evaluation.checks import (
     require_entries,
@@ -36,7 +37,7 @@ from recognition.evaluation.failures import (
     lost_pairs,
 )
 from recognition.evaluation.groups import group_rates
-from recognition.evaluation.identification import identify_strangers
+from recognition.evaluation.identification import Searched, identify_strangers, search_strangers
 from recognition.evaluation.neighbourhood import neighbour
 from recognition.evaluation.normalised import normalised_section, searched_twice
 from recognition.evaluation.options import Options
@@ -49,6 +50,7 @@ from recognition.evaluation.score_sections import Parts
 from recognition.evaluation.separability import separate
 from recognition.evaluation.tallied import verify_tally
 from recognition.evaluation.worst_comparisons import with_worst, worst_of_tally, worst_pairs
+from recognition.metrics.identification import fnir_at_fpir
 from recognition.other_people import require_other_people
 from recognition.progress import Watch
 from recognition.protocols import sample_people
@@ -144,20 +146,21 @@ class Task:
         if isinstance(scores, Tally):
             sections = self._of_tally(parts, scores)
         else:
-            sections = parts.of_scores(scores, accuracy=self._folded(scores))
+            marks = self._search_thresholds()
+            sections = parts.of_scores(scores, accuracy=self._folded(scores), marks=marks)
         if "verification" in self.options.parts:
             lists = self._worst(scores)
             sections = [with_worst(section, lists) for section in sections]
-        failed = np.array([one.label for one in self.failures], np.str_)
         if self.pairs is None:
+            # the same thresholds, so that pairs and searches can be read side by side
             rates = sections[0].curves.get("operating", {}) if sections else {}
             grid = rates.get("threshold")  # none where only other parts were asked for
-            parts.add(sections, "identification", lambda: self._identification(failed, grid))
+            parts.add(sections, "identification", lambda: self._identification(grid))
             parts.add(sections, "retrieval", self._retrieval)
             parts.add(sections, "separability", lambda: self._separability(scores))
             parts.add(sections, "neighbours", self._neighbours)
-        acquired = failures_to_acquire(self.labels, failed)
-        sections.append(account_for(acquired, scores, self._lost(failed), self.options))
+        acquired = failures_to_acquire(self.labels, self._failed)
+        sections.append(account_for(acquired, scores, self._lost(self._failed), self.options))
         return sections
 
     def _of_tally(self, parts: Parts, tally: Tally) -> list[Section]:
@@ -165,7 +168,7 @@ class Task:
         kept = self._kept(self.embeddings, self.sample)
         sections = parts.of_scores(
             kept,
-            verification=lambda: verify_tally(tally, self.options),
+            verification=lambda: verify_tally(tally, self.options, self._search_thresholds()),
             accuracy=lambda: self._sampled_accuracy(kept),
         )
         return [
@@ -219,9 +222,36 @@ class Task:
         note = f"Measured on {people} people at random, {mask.sum()} pictures of {len(mask)}"
         return self.embeddings[mask], self.labels[mask], (note,)
 
-    def _identification(
-        self, failed: npt.NDArray[np.str_], grid: Sequence[float] | None
-    ) -> Section:
+    @cached_property
+    def _failed(self) -> npt.NDArray[np.str_]:
+        """(F,) the person on each picture that could not be embedded."""
+        return np.array([one.label for one in self.failures], np.str_)
+
+    @cached_property
+    def _strangers(self) -> Searched:
+        """The searches of identification."""
+        embeddings, labels, notes = self._searched
+        return search_strangers(
+            embeddings,
+            labels,
+            seed=self.options.seed,
+            enrolled_pictures=self.options.enrolled_pictures,
+            failures=self._failed[np.isin(self._failed, labels)] if notes else self._failed,
+            watch=self.watch,
+        )
+
+    def _search_thresholds(self) -> list[float]:
+        """Those of the rates of false alarms asked for, to be on verification's grid as well."""
+        parts = self.options.parts
+        if self.pairs is not None or "identification" not in parts or "verification" not in parts:
+            return []
+        try:
+            searches = self._strangers.searches
+        except InputError:  # told when identification is left out for it
+            return []
+        return [fnir_at_fpir(searches, target).threshold for target in self.options.fpir]
+
+    def _identification(self, grid: Sequence[float] | None) -> Section:
         options = self.options
         embeddings, labels, notes = self._searched
         section = identify_strangers(
@@ -231,8 +261,8 @@ class Task:
             replicates=options.replicates,
             enrolled_pictures=options.enrolled_pictures,
             fpir_targets=options.fpir,
-            failures=failed[np.isin(failed, labels)] if notes else failed,
             thresholds=grid,
+            searched=self._strangers,
             progress=self.watch,
         )
         return replace(section, notes=(*notes, *section.notes))
@@ -307,7 +337,7 @@ class Task:
     def among(self, distractors: Distractors) -> Section:
         """How often people are found first among distractors."""
         embeddings, labels, notes = self._searched
-        failed = np.array([one.label for one in self.failures], np.str_)
+        failed = self._failed
         section = distractor_section(
             embeddings,
             labels,

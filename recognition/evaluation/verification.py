@@ -1,6 +1,6 @@
 """Verification: are two pictures of one person? Every rate with its interval."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -29,6 +29,7 @@ from recognition.evaluation.uncertainty import (
 from recognition.metrics.bootstrap import affordable
 from recognition.metrics.clustered import Clusters, PersonTally
 from recognition.metrics.hull import hull_equal_error_rate
+from recognition.metrics.lone import Lone
 from recognition.metrics.proportions import Interval
 from recognition.metrics.score_separation import d_prime_of_moments, moments_of, partial_area
 from recognition.metrics.threshold_rates import Rates, verification_rates
@@ -43,15 +44,19 @@ from recognition.metrics.verification import (
 TITLE = "Verification: are two pictures of one person?"
 CURVE_POINTS = 400
 BINS = 200
-MERE = 20_000  # comparisons as if of people of their own, beyond which a grid of intervals is slow
 AREA = (1e-3, 1e-1)  # FMRs between which the partial area is taken, where they can be measured
 
 
-def verify(scores: ScoreLists, options: Options) -> Section:
+def verify(scores: ScoreLists, options: Options, marks: Iterable[float] = ()) -> Section:
     """TAR at each FMR, EER, areas, d', and both error rates at thresholds that were asked for.
 
     Intervals go by people where the table knows them. Comparisons of mere lists are taken for
     independent; their intervals are too narrow if they are not.
+
+    Args:
+        scores: the comparisons.
+        options: targets, thresholds, resamples and the seed.
+        marks: thresholds to be on the grid of the curve `operating`, beside those of the rows.
 
     Raises:
         InputError: too few people for any resample to count.
@@ -73,9 +78,8 @@ def verify(scores: ScoreLists, options: Options) -> Section:
         "may be mixed by lot. AUC: how often a pair of one person scores higher than one of two. d': "
         "distance of the two means in standard deviations"
     )
-    curves = dict(curves_of(scores))
-    if isinstance(scores, Scores) or scores.nonmated_count <= MERE:
-        curves["operating"] = operating_of(clusters, targets, options)
+    by_person = clusters if isinstance(scores, Scores) else Lone(scores)
+    curves = {**curves_of(scores), "operating": operating_of(by_person, rows, marks)}
     return Section("verification", TITLE, tuple(rows), (note,), curves)
 
 
@@ -182,12 +186,13 @@ def rates_at(
     return [told("fmr", false, nonmated, fmr), second]
 
 
-def operating_of(clusters: Clusters, targets: Sequence[float], options: Options) -> Rates:
-    """Both error rates over a grid that holds the thresholds of all rows."""
-    table = clusters.table
-    found = [tar_at_fmr(table, target).threshold for target in targets]
-    eer = equal_error_rate(table).threshold
-    return verification_rates(clusters, [*found, eer, *options.thresholds])
+def operating_of(
+    clusters: Clusters | Lone, rows: Iterable[Row], marks: Iterable[float] = ()
+) -> Rates:
+    """Both error rates over a grid that holds the thresholds of all rows, and other marks."""
+    counts = [row.estimate.counts for row in rows]
+    found = [each["threshold"] for each in counts if "threshold" in each]
+    return verification_rates(clusters, [*found, *marks])
 
 
 def curves_of(scores: ScoreLists) -> Mapping[str, Mapping[str, Any]]:

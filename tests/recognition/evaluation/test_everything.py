@@ -8,10 +8,12 @@ import pytest
 
 from recognition import Findings, Grouping, Options, evaluate, evaluate_scores
 from recognition.comparisons.pairs import compare_all
+from recognition.datasets.embedding_files import Failure
 from recognition.datasets.pair_lists import FailedComparisons, PairList
 from recognition.datasets.score_files import ScoreFile
 from recognition.errors import InputError
 from recognition.evaluation import task as tasks
+from recognition.evaluation.options import PARTS
 from recognition.metrics.verification import tar_at_fmr
 
 FEW = Options(replicates=20)
@@ -222,11 +224,33 @@ def test_searches_are_counted_at_the_thresholds_of_verification():
         found = evaluate(*crowd(), options=Options(replicates=20, parts=parts)).as_dict()
         curves = {each["key"]: each["curves"] for each in found["sections"]}
         return {
-            key: set(curves[key]["operating"]["threshold"])
+            key: curves[key]["operating"]["threshold"]
             for key in ("verification", "identification")
             if key in curves
         }
 
+    assert len(grids(("verification",))["verification"]) < len(grids(PARTS)["verification"])
     both = grids(("verification", "identification"))
-    assert both["verification"] < both["identification"]
+    assert both["verification"] == both["identification"]
     assert len(grids(("calibration", "identification"))["identification"]) > 40
+
+
+@pytest.mark.parametrize("every_score", [100, 10**6])
+def test_a_threshold_can_stand_where_so_many_strangers_are_let_in(monkeypatch, every_score):
+    monkeypatch.setattr(tasks, "EVERY_SCORE", every_score)
+    failures = [Failure("lost.jpg", "p003", "no face")]
+    found = evaluate(*crowd(60), options=FEW, failures=failures)
+    curves = {section.key: section.curves for section in found.sections}
+    pairs, searches = (curves[key]["operating"] for key in ("verification", "identification"))
+    assert pairs["threshold"] == searches["threshold"]
+    for target in ("0.1", "0.01"):
+        row, point = found[f"fnir@fpir={target}"], found[f"fnir@fpir={target}"].estimate.counts
+        at = pairs["threshold"].index(point["threshold"])
+        assert (searches["fpir"][at], searches["fnir"][at]) == (point["fpir"], row.estimate.value)
+
+
+def test_where_nobody_can_be_searched_for_pairs_have_a_grid():
+    labels = ["ann", "ann", *map(str, range(10))]  # the other half has nobody to enrol
+    found = evaluate(crowd(6, 2)[0], labels, options=FEW)
+    assert [note for note in found.input["notes"] if "identification was left out" in note]
+    assert len(found.sections[0].curves["operating"]["threshold"]) > 40

@@ -203,6 +203,37 @@ def test_thresholds_parts_and_targets_can_be_asked_for(drawn: SmallIjb, protocol
         evaluate_ijb(drawn.embeddings, protocol, options=nothing)
 
 
+def test_pairs_and_searches_of_all_galleries_have_rates_at_the_same_thresholds(
+    drawn: SmallIjb, protocol: Ijb
+) -> None:
+    found = evaluate_ijb(drawn.embeddings, protocol, options=FEW)
+    pairs, searches = (section.curves["operating"] for section in found.sections)
+    assert pairs["threshold"] == searches["threshold"]
+    counts = found["fnir@fpir=0.1"].estimate.counts
+    assert (searches["mated"], searches["strangers"]) == (
+        counts["mated_searches"],
+        counts["nonmated"],
+    )
+    assert len(counts["galleries"]) == 2
+    for one in counts["galleries"].values():
+        assert one["threshold"] in pairs["threshold"]
+    for at, threshold in enumerate(searches["threshold"]):
+        x, alarms, misses = slow_vectors(drawn), 0, 0
+        if at % 20:
+            continue
+        for gallery in drawn.galleries.values():
+            for probe in drawn.probes:
+                against = {drawn.subjects[t]: np.float32(x[t] @ x[probe]) for t in gallery}
+                best = max(against, key=lambda subject: against[subject])
+                known = drawn.subjects[probe] in against
+                alarms += not known and against[best] >= threshold
+                misses += known and not (
+                    best == drawn.subjects[probe] and against[best] >= threshold
+                )
+        assert searches["fpir"][at] == pytest.approx(alarms / searches["strangers"])
+        assert searches["fnir"][at] == pytest.approx(misses / searches["mated"])
+
+
 def test_without_files_of_1n_there_is_1_to_1(drawn: SmallIjb, tmp_path: Path) -> None:
     folder = drawn.write(tmp_path) / "meta"
     for path in folder.glob("*_1N_*"):

@@ -248,6 +248,16 @@ def test_curves_hold_every_score_whatever_its_range(shift):
         assert fnmr == pytest.approx((moved.mated < np.float64(t)).mean())
 
 
+def test_scores_of_nobody_knows_whom_have_a_slider_however_many_there_are():
+    random = np.random.default_rng(0)
+    lists = ScoreLists(random.normal(2, 1, 300), random.normal(0, 1, 30_000))
+    section = verify(lists, Options(replicates=20), marks=[0.1234])
+    rates, found = section.curves["operating"], rows(section)["tar@fmr=0.01"].estimate
+    at = rates["threshold"].index(found.counts["threshold"])
+    assert (rates["fmr"][at], rates["fnmr"][at]) == (0.01, pytest.approx(1 - found.value))
+    assert 0.1234 in rates["threshold"]
+
+
 def test_a_slider_can_stand_on_the_thresholds_of_the_rows():
     section = verify(crowd(), Options(replicates=40, thresholds=(0.4321,)))
     rates, found = section.curves["operating"], rows(section)
