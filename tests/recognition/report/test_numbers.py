@@ -83,7 +83,7 @@ def test_an_interval_with_a_width_is_told_to_a_tenth_of_it(low, high):
         (3.14159, "number", {}, "3.14"),
         (78_000.0, "count", {}, "78,000"),
         (2.5, "count", {}, "2.5"),
-        (-math.inf, "score", {}, "-inf"),
+        (-math.inf, "score", {}, "minus infinite"),
     ],
 )
 def test_digits_follow_the_interval_and_the_counts(value, unit, known, text):

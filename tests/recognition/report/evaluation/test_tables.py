@@ -177,7 +177,7 @@ def test_what_is_counted_is_what_the_value_says(results, entry, counted):
 
 def test_infinite_thresholds_come_as_text(results):
     results["sections"][1]["rows"] = [row("t", "t", "-inf", unit="score")]
-    assert tables(results)[1].rows[0][1] == ("-inf", "")
+    assert tables(results)[1].rows[0][1] == ("minus infinite", "")
 
 
 def test_a_group_is_a_row_with_its_rates_and_too_few_people_are_named(results):
