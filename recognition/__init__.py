@@ -7,8 +7,9 @@ Names are loaded when they are first used: `import recognition` is quick and nee
 nor faiss.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from recognition.lazy_names import load_on_use
 
 if TYPE_CHECKING:
     from recognition.cohorts import Normaliser
@@ -204,12 +205,5 @@ __all__ = [
     "tar_at_fmr",
 ]
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module 'recognition' has no attribute {name!r}")
-    return getattr(import_module(f"recognition.{_HOME[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME} - {"TYPE_CHECKING", "_HOME", "import_module"})
+if not TYPE_CHECKING:  # which would believe in any name
+    __getattr__, __dir__ = load_on_use(__name__, _HOME)

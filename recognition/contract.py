@@ -1,9 +1,13 @@
 """What two embeddings must have in common before they may be compared."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self, get_args
+
+import numpy as np
+import numpy.typing as npt
 
 from recognition.errors import InputError
 
@@ -86,6 +90,37 @@ class Contract:
     licence: str = "unknown"
     versions: Mapping[str, str] = field(default_factory=dict, compare=False)
 
+    @classmethod
+    def of_weights(
+        cls,
+        model: str,
+        weights: Mapping[str, npt.ArrayLike],
+        *,
+        dimension: int,
+        preprocessing: Preprocessing,
+        licence: str = "unknown",
+    ) -> Self:
+        """Of a network that is in no file: instead of a file, its weights are hashed.
+
+        Args:
+            model: a name for people.
+            weights: by name, such as `network.state_dict()` of a network on the CPU.
+            dimension: numbers in an embedding.
+            preprocessing: what the network was given.
+            licence: of the weights.
+
+        Raises:
+            InputError: no weights, or some that are no numbers numpy can read.
+
+        >>> one = Contract.of_weights("a", {"w": [1.0]}, dimension=2, preprocessing=Preprocessing())
+        >>> two = Contract.of_weights("a", {"w": [2.0]}, dimension=2, preprocessing=Preprocessing())
+        >>> one.identity == two.identity
+        False
+        """
+        contract = cls(model, _hash_of(weights), dimension, preprocessing, licence)
+        contract._require_sound()
+        return contract
+
     @property
     def identity(self) -> tuple[str, int, Preprocessing]:
         """What must be the same; name, licence and versions may differ."""
@@ -154,6 +189,26 @@ def require_same(first: Contract, second: Contract, *, names: tuple[str, str]) -
         f"{names[0]} and {names[1]} hold embeddings that cannot be compared: the first are by "
         f"{first}, the second by {second}; embed both with the same model"
     )
+
+
+def _hash_of(weights: Mapping[str, npt.ArrayLike]) -> str:
+    """sha256 of arrays with their names, kinds and shapes, whatever their order."""
+    if not weights:
+        raise InputError("weights: expected some, got none; give network.state_dict()")
+    found = hashlib.sha256()
+    for name in sorted(weights):
+        try:
+            array = np.asarray(weights[name])
+        except Exception as error:  # of a library we do not know: on a GPU, in bfloat16
+            raise InputError(
+                f"weights: expected numbers that numpy can read, {name!r} cannot be: {error}; "
+                "give those of network.cpu().float()"
+            ) from error
+        if array.dtype.kind not in "biuf":
+            raise InputError(f"weights: expected numbers, got {array.dtype} for {name!r}")
+        found.update(json.dumps([name, array.dtype.str, array.shape]).encode())
+        found.update(array.tobytes())
+    return found.hexdigest()
 
 
 def _channels(name: str, values: Any) -> tuple[float, float, float]:

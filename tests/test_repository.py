@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,8 +16,6 @@ from onnx_files import save_network
 from PIL import Image
 
 import margin_losses
-import recognition
-import recognition.faces
 from margin_losses import MARGINS
 from margin_losses.registry import table
 from recognition.cli import app
@@ -30,7 +27,9 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 SOURCES = sorted([*ROOT.glob("margin_losses/**/*.py"), *ROOT.glob("recognition/**/*.py")])
 PACKAGES = ["margin_losses", "margin_losses.article", "recognition", "recognition.metrics"]
-PACKAGES += ["recognition.metrics.separability", "recognition.search", "recognition.faces"]
+LAZY = ["recognition", "recognition.datasets", "recognition.evaluation", "recognition.faces"]
+LAZY += ["recognition.gallery", "recognition.search", "recognition.training"]
+PACKAGES += ["recognition.metrics.separability", "recognition.comparisons", *LAZY[1:]]
 
 
 @pytest.mark.parametrize("name", PACKAGES)
@@ -43,13 +42,23 @@ def test_every_public_name_exists_and_is_documented(name: str) -> None:
             assert inspect.getdoc(value), public
 
 
-@pytest.mark.parametrize("package", [recognition, recognition.faces])
-def test_lazy_names_are_all_listed(package: ModuleType) -> None:
-    assert package.__all__ == sorted(package._HOME)
+@pytest.mark.parametrize("name", LAZY)
+def test_lazy_names_are_all_listed(name: str) -> None:
+    package: Any = importlib.import_module(name)
+    assert sorted(package.__all__) == sorted(package._HOME)
     assert set(package.__all__) <= set(dir(package))
-    assert not {"TYPE_CHECKING", "import_module"} & set(dir(package))
+    assert not {"TYPE_CHECKING", "load_on_use"} & set(dir(package))
     with pytest.raises(AttributeError, match="no attribute 'face_'"):
         package.face_  # noqa: B018
+
+
+@pytest.mark.parametrize("name", LAZY)
+def test_no_lazy_name_is_that_of_a_module(name: str) -> None:
+    """Imported, the module would stand where the name should."""
+    package: Any = importlib.import_module(name)
+    assert not set(package.__all__) & {path.stem for path in Path(package.__path__[0]).iterdir()}
+    for public, home in package._HOME.items():  # where it is defined, as a type checker sees it
+        assert f"from {name}.{home} import" in inspect.getsource(package), public
 
 
 @pytest.mark.parametrize(
@@ -58,6 +67,8 @@ def test_lazy_names_are_all_listed(package: ModuleType) -> None:
         ("import recognition", {"torch", "faiss", "sklearn", "scipy", "matplotlib"}),
         ("import margin_losses", {"recognition", "faiss", "sklearn", "scipy", "matplotlib"}),
         ("from recognition.faces import find_photos", {"torch", "faiss", "sklearn", "matplotlib"}),
+        ("from recognition.gallery import check", {"torch", "faiss", "sklearn", "matplotlib"}),
+        ("import recognition.training, recognition.search", {"torch", "faiss", "numpy"}),
         ("import recognition.cli.app", {"torch", "faiss", "sklearn", "matplotlib", "numpy"}),
         ("from recognition import evaluate_strangers", {"torch", "faiss", "sklearn"}),
     ],

@@ -206,8 +206,8 @@ def compare(
     with spoken_errors():
         from recognition.cli.comparison import Data, run_comparison
         from recognition.evaluation.options import known_map
-        from recognition.training.compare import Plan
         from recognition.training.head_choices import DEFAULT_HEADS
+        from recognition.training.head_comparison import Plan
         from recognition.training.recipe import Recipe
 
         source = Data(pictures, train, test, data, test_share, quick, people, seed)

@@ -33,8 +33,8 @@ from recognition.report.html.compared import document
 from recognition.report.html.render import render
 from recognition.report.results_folder import check_free, run_folder
 from recognition.report.thumbnails import pictures_of, thumbnails
-from recognition.training.compare import Plan, Run, Task, compare
 from recognition.training.comparison_results import describe, describe_data, printable
+from recognition.training.head_comparison import Plan, Run, Task, compare
 from recognition.training.weights import save_weights
 
 DRAWN, DRAWN_QUICK = (300, 20), (90, 10)  # people, pictures of each

@@ -15,8 +15,8 @@ from recognition.report.html.finetuned import document
 from recognition.report.html.render import render
 from recognition.report.results_folder import check_free, run_folder
 from recognition.report.text import legible
-from recognition.training.finetune import finetune
 from recognition.training.finetune_results import describe, told
+from recognition.training.finetuning import finetune
 from recognition.training.projected_files import read_unprojected
 from recognition.training.projection import save_projection
 from recognition.training.projection_fit import ProjectionRecipe

@@ -9,9 +9,9 @@ import typer
 from recognition.cli.console import SAYS_NO, bar, show_json, show_lines
 from recognition.cli.gallery_people import crowd
 from recognition.errors import InputError
+from recognition.gallery.damage import Finding, check, repair
 from recognition.gallery.labelled import contract_of
 from recognition.gallery.milvus_address import is_milvus
-from recognition.gallery.repair import Finding, check, repair
 from recognition.report.text import legible
 
 

@@ -11,8 +11,9 @@ Names are loaded when they are first used. The only door to facenet-pytorch's de
 torchvision and onnxruntime.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from recognition.lazy_names import load_on_use
 
 if TYPE_CHECKING:
     from recognition.faces.alignment import crop_face
@@ -89,12 +90,5 @@ __all__ = [
     "verify_photos",
 ]
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module 'recognition.faces' has no attribute {name!r}")
-    return getattr(import_module(f"recognition.faces.{_HOME[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME} - {"TYPE_CHECKING", "_HOME", "import_module"})
+if not TYPE_CHECKING:  # which would believe in any name
+    __getattr__, __dir__ = load_on_use(__name__, _HOME)

@@ -17,7 +17,7 @@ from recognition.datasets.pictures import Pictures
 from recognition.evaluation import BINS, Estimate
 from recognition.evaluation.findings import plain
 from recognition.peak_memory import peak_gib
-from recognition.training.compare import Plan, Run, Task, paired_difference
+from recognition.training.head_comparison import Plan, Run, Task, paired_difference
 
 BASELINE = "normface"
 PACKAGES = ("margin-recognition", "numpy", "torch", "scipy", "scikit-learn", "faiss-cpu", "Pillow")

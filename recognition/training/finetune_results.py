@@ -11,7 +11,7 @@ from recognition.datasets.embedding_files import EmbeddingFile
 from recognition.evaluation import Evaluation
 from recognition.evaluation.uncertainty import middle
 from recognition.report.text import legible
-from recognition.training.finetune import Finetuned, Fold, mean_eer
+from recognition.training.finetuning import Finetuned, Fold, mean_eer
 from recognition.training.projection_fit import Fitted, ProjectionRecipe
 
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from recognition.backbones.registry import find_backbone
 from recognition.training.checkpoint import save_whole
-from recognition.training.compare import Run
+from recognition.training.head_comparison import Run
 from recognition.training.loop import Trained
 from recognition.training.recipe import Recipe
 

@@ -1,12 +1,15 @@
 """What two sets of embeddings must have in common."""
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from recognition.contract import Contract, Preprocessing, require_same
 from recognition.errors import InputError
@@ -82,3 +85,35 @@ def test_fields_of_another_kind_are_refused(name: str) -> None:
     told[name] = None
     with pytest.raises(InputError, match=name):
         Contract.from_json(json.dumps(told))
+
+
+def test_networks_in_memory_are_told_apart_by_their_weights() -> None:
+    def contract(**weights: Any) -> Contract:
+        how = {"dimension": 2, "preprocessing": Preprocessing("whole", 8, 8)}
+        return Contract.of_weights("tiny", weights, **how)  # type: ignore[arg-type]
+
+    torch.manual_seed(0)
+    state = nn.Linear(3, 2).state_dict()
+    one = contract(**state)
+    assert one == contract(**dict(reversed(state.items())))
+    others = [
+        contract(**{**state, "bias": state["bias"].nextafter(state["bias"] + 1)}),
+        contract(weight=state["weight"].reshape(3, 2), bias=state["bias"]),
+        contract(weight=state["weight"], offset=state["bias"]),
+        contract(weight=state["weight"].double(), bias=state["bias"]),
+    ]
+    assert len({each.sha256 for each in [one, *others]}) == 5
+    assert Contract.from_json(one.to_json()) == one
+
+
+@pytest.mark.parametrize(
+    ("weights", "reason"),
+    [
+        ({}, "got none"),
+        ({"w": torch.zeros(2, dtype=torch.bfloat16)}, "float()"),
+        ({"w": ["a"]}, "numbers"),
+    ],
+)
+def test_weights_that_cannot_be_hashed_are_refused(weights: Any, reason: str) -> None:
+    with pytest.raises(InputError, match=re.escape(reason)):
+        Contract.of_weights("tiny", weights, dimension=2, preprocessing=Preprocessing())

@@ -20,7 +20,7 @@ from recognition.cli import app
 from recognition.datasets import fetchers
 from recognition.datasets.drawn import draw_faces
 from recognition.errors import InputError
-from recognition.training import compare as comparing
+from recognition.training import head_comparison as comparing
 
 COMMAND = [sys.executable, "-c", "from recognition.cli import main; main()", "compare"]
 FAST = ["--steps", "2", "--batch-size", "8"]

@@ -14,10 +14,10 @@ from recognition.errors import InputError
 from recognition.gallery import search_copy
 from recognition.gallery.answers import Answer
 from recognition.gallery.cache import TYPES
+from recognition.gallery.damage import check, repair
 from recognition.gallery.embedded_gallery import FILE
 from recognition.gallery.embedded_gallery import EmbeddedGallery as Gallery
 from recognition.gallery.records import PAGE, Numbers
-from recognition.gallery.repair import check, repair
 
 DIMENSION = 32
 VECTORS = 100_000 if SOAK else 2_000

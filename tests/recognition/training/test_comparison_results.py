@@ -8,8 +8,8 @@ import pytest
 
 from recognition.datasets.pictures import Pictures, Skipped
 from recognition.evaluation import Estimate, evaluate_strangers
-from recognition.training.compare import Plan, Run, Task, Trial, paired_difference
 from recognition.training.comparison_results import describe, describe_data
+from recognition.training.head_comparison import Plan, Run, Task, Trial, paired_difference
 from recognition.training.recipe import Recipe
 
 LABELS = np.repeat(["ann", "bob", "cid", "dee", "eve", "flo"], 4)

@@ -16,7 +16,7 @@ from recognition.datasets.drawn import draw_faces
 from recognition.datasets.weight_files import read_weights
 from recognition.evaluation import class_angles
 from recognition.faces.models import load_embedder
-from recognition.training.compare import Run
+from recognition.training.head_comparison import Run
 from recognition.training.loop import embed, train
 from recognition.training.recipe import Recipe
 from recognition.training.weights import save_weights

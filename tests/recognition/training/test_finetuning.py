@@ -12,8 +12,8 @@ from recognition.embeddings import unit_rows
 from recognition.errors import InputError
 from recognition.evaluation import evaluate_strangers
 from recognition.protocols import person_folds
-from recognition.training import finetune as finetuning
-from recognition.training.finetune import Finetuned, finetune
+from recognition.training import finetuning as finetuning
+from recognition.training.finetuning import Finetuned, finetune
 from recognition.training.projection import identity
 from recognition.training.projection_fit import ProjectionRecipe, _descend, few_people, fit
 

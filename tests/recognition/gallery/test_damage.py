@@ -12,8 +12,8 @@ from recognition.contract import Contract, Preprocessing
 from recognition.errors import InputError
 from recognition.gallery import search_copy
 from recognition.gallery.answers import Threshold
+from recognition.gallery.damage import Repaired, check, repair
 from recognition.gallery.embedded_gallery import Gallery
-from recognition.gallery.repair import Repaired, check, repair
 from recognition.gallery.salvage import salvaging
 
 DIMENSION = 64

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-import recognition.training.compare as module
+import recognition.training.head_comparison as module
 from margin_losses import MARGINS, MarginHead
 from recognition.backbones.registry import FACENET, INSIGHTFACE
 from recognition.comparisons import compare_all
@@ -13,7 +13,8 @@ from recognition.errors import InputError
 from recognition.evaluation import class_angles, evaluate_strangers
 from recognition.metrics import equal_error_rate
 from recognition.protocols import split_people
-from recognition.training.compare import (
+from recognition.training.head_choices import DEFAULT_HEADS, FOUND, TRIALS
+from recognition.training.head_comparison import (
     Plan,
     Task,
     check_task,
@@ -21,7 +22,6 @@ from recognition.training.compare import (
     paired_difference,
     resolve,
 )
-from recognition.training.head_choices import DEFAULT_HEADS, FOUND, TRIALS
 from recognition.training.loop import Trained, embed
 from recognition.training.recipe import Recipe
 
