@@ -13,23 +13,30 @@ from numpy.lib import format as npy
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write to that takes its name, and its disk, when all is written.
+def whole_path(path: Path) -> Iterator[Path]:
+    """An empty file that takes its name, and its disk, when somebody has filled it.
 
     Whoever stops at any moment leaves what was there before. Only the owner may read it, as what
     is told of faces is personal.
     """
     part = path.with_name(path.name + ".part")
     try:
-        with private_file(part) as file:
-            yield file
-            file.flush()
+        private_file(part).close()
+        yield part
+        with part.open("rb+") as file:
             os.fsync(file.fileno())
         part.replace(path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write to, as `whole_path` gives it."""
+    with whole_path(path) as part, part.open("wb") as file:
+        yield file
 
 
 def private_file(path: Path) -> IO[bytes]:

@@ -6,7 +6,6 @@ killed at any moment leaves a whole one. Nothing is pickled, and nothing of a fi
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +20,7 @@ from margin_losses.classes import follows_rows
 from recognition.datasets._files import shown
 from recognition.errors import InputError
 from recognition.training.tensor_file import Keep, everything, read_metadata, read_tensors, said
-from recognition.whole_files import private_file, sync_folder
+from recognition.whole_files import whole_path
 
 FORMAT = 1
 TOLD, DIGEST = "checkpoint", "sha256"  # keys of the file's metadata: the JSON; of all that is read
@@ -68,17 +67,8 @@ def save_whole(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, st
     Raises:
         OSError: no room, or no right to write; what was there is there still.
     """
-    part = path.with_name(path.name + ".part")
-    try:
-        private_file(part).close()
+    with whole_path(path) as part:
         _save(tensors, part, metadata)
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
 
 
 def _digest(tensors: Mapping[str, Tensor], told: str) -> str:
