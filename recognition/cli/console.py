@@ -38,10 +38,13 @@ _bars: "list[tqdm[Any]]" = []  # on the terminal now, the innermost last
 
 
 @contextmanager
-def spoken_errors() -> Iterator[None]:
+def spoken_errors(*, stopped: str = "nothing was written") -> Iterator[None]:
     """Turn bad input and full disks into one sentence and exit code 2, Ctrl-C into code 130.
 
     What nobody thought of is a traceback and code 70: Python's 1 would be a verdict of verify.
+
+    Args:
+        stopped: what is told of the work when Ctrl-C ends it.
     """
     with _polite_kill():
         try:
@@ -61,7 +64,7 @@ def spoken_errors() -> Iterator[None]:
             )
             raise typer.Exit(BAD_INPUT) from None
         except KeyboardInterrupt:
-            typer.echo("\nrecognition: stopped; nothing was written", err=True)
+            typer.echo(f"\nrecognition: stopped; {stopped}", err=True)
             raise typer.Exit(INTERRUPTED) from None
         except (typer.Exit, typer.BadParameter):
             raise

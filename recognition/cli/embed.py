@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from recognition.cli.console import INTERRUPTED, spoken_errors
+from recognition.cli.console import spoken_errors
 from recognition.cli.photo_options import PHOTOGRAPHS, Device, Model, Photographs
 
 FACES = "Which faces"
@@ -74,27 +74,20 @@ def embed(
     recognition embed photos/ -o faces.npz --min-score 0.8
     recognition embed photos/ -o faces.npz --json --fresh
     """  # noqa: D301 \b keeps the lines apart
-    with spoken_errors():
+    kept = "finished photographs are kept, and the same command goes on (without --fresh)"
+    with spoken_errors(stopped=kept):
         from recognition.cli.console import bar
         from recognition.cli.embed_output import show
         from recognition.faces.embedding import embed_folder
 
-        try:
-            done = embed_folder(
-                paths,
-                out,
-                model=model,
-                min_score=min_score,
-                labelled=labelled,
-                fresh=fresh,
-                device=device,
-                watch=bar,
-            )
-        except KeyboardInterrupt:
-            typer.echo(
-                "\nrecognition: stopped; finished photographs are kept, and the same command goes "
-                "on (without --fresh)",
-                err=True,
-            )
-            raise typer.Exit(INTERRUPTED) from None
+        done = embed_folder(
+            paths,
+            out,
+            model=model,
+            min_score=min_score,
+            labelled=labelled,
+            fresh=fresh,
+            device=device,
+            watch=bar,
+        )
         show(done, as_json=as_json)

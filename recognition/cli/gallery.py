@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from recognition.cli.console import INTERRUPTED, spoken_errors
+from recognition.cli.console import spoken_errors
 from recognition.cli.gallery_options import (
     GALLERY,
     MODEL,
@@ -20,6 +20,8 @@ from recognition.cli.gallery_options import (
     Where,
 )
 from recognition.cli.help import Grouped
+
+ENROLLED_IS_KEPT = "what was enrolled is kept, and the same command goes on"
 
 gallery = typer.Typer(
     name="gallery",
@@ -140,19 +142,12 @@ def sync(
     recognition gallery sync people.gallery people/ --delete
     recognition gallery sync people.gallery faces.npz --json
     """  # noqa: D301
-    with spoken_errors():
+    with spoken_errors(stopped=ENROLLED_IS_KEPT):
         from recognition.cli.gallery_enrolling import run_sync
         from recognition.cli.gallery_source import Source
 
-        try:
-            options = Source(model, device, min_score, trust)
-            run_sync(where, source, options, delete=delete, as_json=as_json)
-        except KeyboardInterrupt:
-            typer.echo(
-                "\nrecognition: stopped; what was enrolled is kept, and the same command goes on",
-                err=True,
-            )
-            raise typer.Exit(INTERRUPTED) from None
+        options = Source(model, device, min_score, trust)
+        run_sync(where, source, options, delete=delete, as_json=as_json)
 
 
 @gallery.command(cls=Grouped, short_help="Add everybody in files of embeddings, however large.")
@@ -179,17 +174,10 @@ def ingest(
     recognition gallery ingest people.gallery faces.npz
     recognition gallery ingest people.gallery part1.parquet part2.parquet
     """  # noqa: D301
-    with spoken_errors():
+    with spoken_errors(stopped=ENROLLED_IS_KEPT):
         from recognition.cli.gallery_enrolling import run_ingest
 
-        try:
-            run_ingest(where, files, trust=trust, as_json=as_json)
-        except KeyboardInterrupt:
-            typer.echo(
-                "\nrecognition: stopped; what was enrolled is kept, and the same command goes on",
-                err=True,
-            )
-            raise typer.Exit(INTERRUPTED) from None
+        run_ingest(where, files, trust=trust, as_json=as_json)
 
 
 @gallery.command("list", cls=Grouped, short_help="Who is enrolled, a line a person.")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from recognition.cli.console import INTERRUPTED, spoken_errors
+from recognition.cli.console import spoken_errors
 from recognition.cli.gallery_options import Device, Json, MinScore, Model, Trust, Where
 
 
@@ -52,21 +52,10 @@ def identify(
     recognition identify people.gallery inbox/ --explain
     recognition identify people.gallery faces.npz --json
     """  # noqa: D301 \b keeps the lines apart
-    with spoken_errors():
+    stopped = "the lines that are there are right, what comes after them was not looked at"
+    with spoken_errors(stopped="nothing was written" if as_json else stopped):
         from recognition.cli.gallery_source import Source
         from recognition.cli.identification import run_identify
 
         source = Source(model, device, min_score, trust)
-        try:
-            run_identify(
-                where, paths, source, threshold=threshold, explain=explain, as_json=as_json
-            )
-        except KeyboardInterrupt:
-            if as_json:
-                raise
-            typer.echo(
-                "\nrecognition: stopped; the lines that are there are right, what comes after them "
-                "was not looked at",
-                err=True,
-            )
-            raise typer.Exit(INTERRUPTED) from None
+        run_identify(where, paths, source, threshold=threshold, explain=explain, as_json=as_json)
