@@ -37,6 +37,7 @@ PANELS = {
     "run": "Run",
 }
 OUTPUT = "Settings and output"
+VALIDATIONS = 5  # of a run, where nothing else is asked for
 NAMES = {"model.backbone": BACKBONES, "model.head": HEADS, **CHOICES}
 
 
@@ -280,6 +281,7 @@ def train(
             "--validate-every",
             "N",
             "Steps from one validation to the next; 0 for the end alone.",
+            default=f"a fifth of the steps, {DEFAULTS['validation.every']} at most",
         ),
     ] = None,
     validation_metric: Annotated[
@@ -388,8 +390,8 @@ def train(
     """Train one network with one head, and keep what is best on people it does not learn from.
 
     Writes a folder: config.toml with all settings, log.csv, checkpoints, results.json,
-    report.html to read, and the weights, which embed, export and evaluate take. After Ctrl-C, or
-    worse, --resume goes on.
+    report.html to read, and the weights, which embed, export and evaluate take. Ctrl-C ends it
+    after the step it is in, twice at once; after that, or worse, --resume goes on.
 
     \b
     recognition train FOLDER                     a tenth of its people validates
@@ -413,6 +415,8 @@ def train(
             folder = resume
         from recognition.training.logs import CSV, TENSORBOARD, has_tensorboard
         from recognition.training.run import run_training
+        from recognition.training.run_report import REPORT, told
+        from recognition.training.stopping import Stopped
 
         try:
             with shown_warnings():
@@ -424,12 +428,13 @@ def train(
                     watch=bar,
                     command=command_line(),
                 )
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             if not (folder / "config.toml").exists():
                 raise
+            kept = f"step {stop.step:,}" if isinstance(stop, Stopped) else "the last checkpoint"
             typer.echo(
                 f"\nrecognition: stopped; recognition train --resume {shlex.quote(str(folder))} "
-                "goes on from the last checkpoint",
+                f"goes on after {kept}",
                 err=True,
             )
             raise typer.Exit(INTERRUPTED) from None
@@ -438,37 +443,14 @@ def train(
         if as_json:
             show_json(results)
             return
-        show_lines(_said(results))
+        show_lines([*told(folder, results), ""])
         typer.echo(f"Written to {legible(str(folder))}")  # a path is for copying: never cut
+        typer.echo(f"To look at: {legible(str(folder / REPORT))}")
+        typer.echo(f"To use: recognition embed PHOTOGRAPHS --model {legible(str(folder))}")
         if not has_tensorboard():
             show_lines(
                 [f"Its curves are in {CSV}; TensorBoard draws them after {whole(TENSORBOARD)}."]
             )
-
-
-def _said(results: Mapping[str, Any]) -> list[str]:
-    """How it went, in sentences."""
-    said = []
-    if best := results.get("best"):
-        found = results["estimates"][best["metric"]]
-        told = (
-            f" (95 %: {found['low']:.4f} to {found['high']:.4f})"
-            if found["low"] is not None
-            else ""
-        )
-        people = results["validation"]["people"]
-        said.append(
-            f"Best at step {best['step']:,} of {results['steps']:,}: {best['metric']} "
-            f"{best['value']:.4f}{told}, on {people} people not learned from."
-        )
-    for key, what in (
-        ("skipped", "steps changed nothing, as a number was not finite"),
-        ("broken", "pictures could not be decoded"),
-        ("warnings", "warnings"),
-    ):
-        if results.get(key):
-            said.append(f"{len(results[key])} {what}: see results.json.")
-    return said
 
 
 def _given(options: Mapping[str, object]) -> dict[str, object]:
@@ -492,7 +474,13 @@ def _asked(file: Path | None, given: Mapping[str, object]) -> "TrainConfig":
     from recognition.training.config import TrainConfig
     from recognition.training.config_files import changed, read_config
 
-    return _from_anywhere(changed(TrainConfig() if file is None else read_config(file), given))
+    if file is not None:
+        return _from_anywhere(changed(read_config(file), given))
+    asked = changed(TrainConfig(), given)
+    if "validation.every" not in given:  # often enough to tell whether it still improves
+        often = min(asked.validation.every, max(1, asked.run.steps // VALIDATIONS))
+        asked = changed(asked, {"validation.every": often})
+    return _from_anywhere(asked)
 
 
 def _resumed(

@@ -3,8 +3,8 @@
 import json
 import logging
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -34,6 +34,7 @@ from recognition.training.run_files import CONFIG, Run, read_config_of, save_wei
 from recognition.training.run_report import RESULTS, write_report
 from recognition.training.sets import Sets, digest_of, read_sets
 from recognition.training.state import State, from_checkpoint, to_checkpoint
+from recognition.training.stopping import Stopped, asked_to_stop
 from recognition.training.supply import Supply
 from recognition.training.validation import REPLICATES, embed_source, joined, judge
 from recognition.whole_files import written_whole
@@ -56,7 +57,8 @@ def run_training(
     """Train, or go on, and return what `results.json` then holds.
 
     A run that was stopped at any moment goes on from its last checkpoint, and ends with the
-    parameters it would have had: on the same machine and data, with as many threads.
+    parameters it would have had: on the same machine and data, with as many threads. Ctrl-C in the
+    main thread of one process makes one after the step it is in.
 
     Under torchrun each process has a part of every batch and of the classes; the first of them
     writes, and returns the results, the others an empty dictionary. Another number of processes can
@@ -74,6 +76,7 @@ def run_training(
     Raises:
         InputError: input that cannot be used, before anything is written; training that runs away.
         OSError: no room; the last checkpoint is there still.
+        Stopped: by Ctrl-C, with the steps so far saved.
     """
     began = time.perf_counter()
     watch = watch if is_first() else unwatched
@@ -165,14 +168,25 @@ class _Run:
         log.info("from step %d to %d, %d people", state.step, run.steps, len(state.people))
         batches = supply.from_(state.step * each)
         started, first = time.perf_counter(), state.step
-        with self.watch("training", run.steps - first) as advance:  # and how long that takes
+        what = f"training after step {first:,}" if first else "training"
+        with (
+            self.watch(what, run.steps - first) as advance,  # and how long that takes
+            self._stopping() as stopped,
+        ):
             while state.step < run.steps:
                 some = list(islice(batches, each))
                 report = self.engine.step(some)
                 speed = (state.step - first) * each * supply.size
                 self._tell(report, speed / (time.perf_counter() - started), advance, first)
-                if state.step % run.save_every == 0:
+                stop = stopped()
+                if stop or state.step % run.save_every == 0:
                     self.save(LAST)
+                if stop:
+                    raise Stopped(state.step)
+
+    def _stopping(self) -> AbstractContextManager[Callable[[], bool]]:
+        """Whether to stop after this step; several processes would not agree on one, and stop at once."""
+        return asked_to_stop() if self.ranks.world == 1 else nullcontext(lambda: False)
 
     def _tell(self, report: Report, speed: float, advance: Advance, first: int) -> None:
         numbers = {**report._asdict(), "images_per_second": speed, "validation": np.nan}

@@ -8,7 +8,8 @@ from typing import Any
 from recognition.datasets._files import refusing, require_file, shown
 from recognition.errors import InputError
 from recognition.report.html.render import render
-from recognition.report.html.trained import COLUMNS, document
+from recognition.report.html.trained import COLUMNS, document, verdict
+from recognition.report.html.trained_drawings import validations
 from recognition.training.logs import CSV, lines_until
 from recognition.whole_files import written_whole
 
@@ -30,14 +31,23 @@ def write_report(folder: Path, results: Mapping[str, Any] | None = None) -> Path
         InputError: no finished run.
     """
     found = _read(folder / RESULTS) if results is None else results
-    lines = [
-        {key: float(value) for key, value in line.items()}
-        for line in lines_until(folder / CSV, found["steps"], COLUMNS)
-    ]
-    page = render(document(found, lines)).encode()
+    page = render(document(found, _lines(folder, found))).encode()
     with written_whole(folder / REPORT) as file:
         file.write(page)
     return folder / REPORT
+
+
+def told(folder: Path, results: Mapping[str, Any]) -> list[str]:
+    """What the page says first: what the network is worth, and whether it still improves."""
+    return verdict(results, validations(results, _lines(folder, results)))
+
+
+def _lines(folder: Path, results: Mapping[str, Any]) -> list[dict[str, float]]:
+    """Those of the log up to the end of the run."""
+    return [
+        {key: float(value) for key, value in line.items()}
+        for line in lines_until(folder / CSV, results["steps"], COLUMNS)
+    ]
 
 
 def _read(path: Path) -> dict[str, Any]:

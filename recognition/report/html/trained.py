@@ -56,9 +56,9 @@ def document(results: Results, lines: Sequence[Line] = ()) -> Document:
     model = results["config"]["model"]
     points = validations(results, lines)
     return Document(
-        title=f"{model['backbone']} learned with {model['head']}",
+        title=f"The network {model['backbone']}, trained with {model['head']}",
         lead=_lead(results),
-        verdict=[*_verdict(results, points), *_trouble(results)],
+        verdict=verdict(results, points),
         parts=list(_parts(results, lines, points)),
         limits=[*HERE, *LIMITS],
         command=results.get("command") or "recognition train --config config.toml",
@@ -76,7 +76,12 @@ def _lead(results: Results) -> str:
     )
 
 
-def _verdict(results: Results, points: Sequence[Point]) -> Iterator[str]:
+def verdict(results: Results, points: Sequence[Point]) -> list[str]:
+    """What a run is worth, in sentences, from its results and their `validations`."""
+    return [*_worth(results, points), *_trouble(results)]
+
+
+def _worth(results: Results, points: Sequence[Point]) -> Iterator[str]:
     """How good the kept network is, and whether more steps would do more."""
     metric, best = results["config"]["validation"]["metric"], results["best"]
     name = metric_name(metric)
@@ -145,7 +150,7 @@ def _trouble(results: Results) -> Iterator[str]:
         if results[key]
     ]
     if found:
-        yield f"Look at this first: {', '.join(found)}; see below."
+        yield f"Look at this first: {', '.join(found)}."
 
 
 def _parts(results: Results, lines: Sequence[Line], points: Sequence[Point]) -> Iterator[Part]:

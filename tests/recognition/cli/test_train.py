@@ -17,6 +17,7 @@ from recognition.cli.console import INTERRUPTED
 from recognition.errors import InputError
 from recognition.training.config import DEFAULTS, TrainConfig, flat
 from recognition.training.config_files import changed, write_config
+from recognition.training.stopping import Stopped
 
 TRAIN = get_command(app).commands["train"]  # type: ignore[attr-defined]
 
@@ -28,7 +29,6 @@ class Asked:
         self.calls: list[tuple[TrainConfig, Path, bool]] = []
         self.start: Path | None = None
         self.error: BaseException | None = None
-        self.low = 0.03
         self.best: dict[str, Any] = {"step": 1200, "metric": "eer", "value": 0.0423}
 
     def __call__(
@@ -48,9 +48,10 @@ class Asked:
         if self.error is not None:
             raise self.error
         logging.getLogger("recognition.training.run").warning("the loss rises")
-        estimate = {"value": 0.0423, "low": self.low, "high": 0.05}
+        estimate = {"value": 0.0423, "low": 0.03, "high": 0.05}
         return {
             "best": self.best, "estimates": {"eer": estimate}, "validation": {"people": 30},
+            "last_estimates": {"eer": estimate}, "config": {"validation": {"metric": "eer"}},
             "steps": 2000, "skipped": [{}], "broken": [], "warnings": ["x"] * 3,
         }  # fmt: skip
 
@@ -83,11 +84,30 @@ def test_without_a_word_it_is_the_defaults_on_drawn_faces(asked: Asked) -> None:
     result = run()
     assert result.exit_code == 0, result.output
     ((config, folder, resume),) = asked.calls
-    assert config == TrainConfig()
+    assert config == changed(TrainConfig(), {"validation.every": 200})
     assert re.fullmatch(r"runs/drawn-\d{8}-\d{6}", folder.as_posix())
     assert not resume
-    assert result.stdout.startswith("Best at step 1,200")
-    assert result.stdout.splitlines()[-1] == f"Written to {folder}"
+    assert result.stdout.startswith(
+        "On 30 people never learned from, the equal error rate is 4.23 %"
+    )
+    assert result.stdout.splitlines()[-3:] == [
+        f"Written to {folder}",
+        f"To look at: {folder / 'report.html'}",
+        f"To use: recognition embed PHOTOGRAPHS --model {folder}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "every"),
+    [(["--steps", 60], 12), (["--steps", 3], 1), (["--steps", 9000], 500),
+     (["--steps", 60, "--validate-every", 0], 0), (["--config", "my.toml", "--steps", 60], 500)],
+)  # fmt: skip
+def test_a_run_is_validated_often_enough_to_tell_whether_it_improves(
+    words: list[object], every: int, asked: Asked
+) -> None:
+    Path("my.toml").write_text("[run]\nseed = 3\n")
+    assert run(*words).exit_code == 0
+    assert asked.config.validation.every == every
 
 
 TYPED = {
@@ -142,7 +162,8 @@ def test_every_flag_is_for_its_own_value(asked: Asked) -> None:
 def test_the_optimiser_is_a_flag_too(asked: Asked) -> None:
     assert run("--optimiser", "adamw", "--lr", 0.001).exit_code == 0
     assert asked.config == changed(
-        TrainConfig(), {"optimiser.name": "adamw", "optimiser.lr": 0.001}
+        TrainConfig(),
+        {"optimiser.name": "adamw", "optimiser.lr": 0.001, "validation.every": 200},
     )
 
 
@@ -154,7 +175,9 @@ def test_every_value_has_a_flag_that_tells_its_default() -> None:
         told = re.search(r"\[default: (.*)\]$", keys[key].help)[1]  # type: ignore[index]
         value = DEFAULTS[key]
         numbers = isinstance(value, float | int) and not isinstance(value, bool)
-        if told not in ("all", "that of --lr") and numbers:
+        if key == "validation.every":
+            assert told == f"a fifth of the steps, {value} at most"
+        elif told not in ("all", "that of --lr") and numbers:
             assert float(told) == value
 
 
@@ -257,7 +280,11 @@ def test_ctrl_c_says_how_to_go_on(begun: Path, asked: Asked) -> None:
     (begun / "last.safetensors").touch()
     result = run("--resume", begun)
     assert result.exit_code == INTERRUPTED
-    assert f"recognition train --resume '{begun}' goes on" in result.stderr
+    assert f"recognition train --resume '{begun}' goes on after the last ch" in result.stderr
+    asked.error = Stopped(1200)
+    assert f"recognition train --resume '{begun}' goes on after step 1,200" in (
+        run("--resume", begun).stderr
+    )
 
 
 def test_ctrl_c_before_the_first_checkpoint(asked: Asked) -> None:
@@ -281,13 +308,11 @@ def test_json_is_the_results_and_nothing_else(asked: Asked) -> None:
 def test_how_it_went_is_told_in_sentences(asked: Asked) -> None:
     told = " ".join(run("faces", "--from", "other").stdout.split())
     assert asked.start == Path("other")
-    assert "Best at step 1,200 of 2,000: eer 0.0423 (95 %: 0.0300 to 0.0500), on 30 people" in told
-    assert "1 steps changed nothing" in told
-    assert "3 warnings" in told
+    assert "rate is 4.23 % (95 %: 3.00–5.00), by the network after step 1,200 of 2,000." in told
+    assert "About 42 of 1,000 pairs would be judged wrongly" in told
+    assert "Look at this first: 3 warnings, 1 step that changed nothing." in told
     assert "decoded" not in told
     assert "the loss rises" in run().stderr, "when it is said, not at the end"
-    asked.low = 0.0
-    assert "(95 %: 0.0000 to 0.0500)" in run().stdout
     asked.best = {}
-    assert "Best" not in run().stdout
+    assert "Nothing can be said of people never seen" in run().stdout
     assert "Written to " in run().stdout
