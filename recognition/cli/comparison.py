@@ -11,11 +11,13 @@ import typer
 
 from recognition.backbones.registry import find_backbone
 from recognition.cli.console import (
+    REPORT,
     bar,
     command_line,
     counter,
     name_skipped,
     show_lines,
+    show_run_folder,
     show_tables,
 )
 from recognition.cli.run_log import logged
@@ -167,11 +169,11 @@ def run_comparison(
         page = render(document(results, small.pictures))
         (partial / "results.json").write_text(text + "\n", encoding="utf-8")
         (partial / "table.md").write_text(markdown(results), encoding="utf-8")
-        (partial / "report.html").write_text(page, encoding="utf-8")
+        (partial / REPORT).write_text(page, encoding="utf-8")
         save_figures(results, partial)
     if as_json:
         typer.echo(text)
         return
     show_tables(tables(results))
     show_lines([*notes(results), "", *verdict(results), ""])
-    typer.echo(f"Written to {printable(str(folder))}")  # a path is for copying: never cut
+    show_run_folder(folder)

@@ -33,6 +33,7 @@ INTERRUPTED, CLOSED = 130, 141  # 141: as shells say it of a closed pipe
 SOON = 1.0  # seconds: what is over by then needs no bar
 _KEPT = "\ufdd0"  # a space where no line may be cut; no character, so no name has it
 NAMED = 10  # pictures that the report does not show
+REPORT = "report.html"
 MOST_COLUMNS = 100  # longer lines are hard to read
 _bars: "list[tqdm[Any]]" = []  # on the terminal now, the innermost last
 
@@ -217,6 +218,12 @@ def show_tables(tables: Sequence[Table]) -> None:
         show_lines(table.notes, indent=1)
         if table.notes:
             typer.echo()
+
+
+def show_run_folder(folder: Path) -> None:
+    """Say where a run was written, and its page; paths are for copying, and never cut."""
+    typer.echo(f"Written to {legible(str(folder))}")
+    typer.echo(f"To look at: {legible(str(folder / REPORT))}")
 
 
 def whole(name: Path | str) -> str:

@@ -11,9 +11,10 @@ from recognition.cli.console import spoken_errors
 OUTPUT = "Output"
 NEXT = """
 Next:
-  recognition compare FOLDER                 the same on your pictures, a folder a person
-  recognition embed FOLDER --labelled        embed the faces on photographs of people you know
-  recognition evaluate faces.npz             say what those embeddings are worth on strangers"""
+  recognition compare FOLDER                              the same on your pictures, a folder a person
+  recognition train FOLDER --out runs/mine                one network of them to keep
+  recognition embed OTHERS --labelled --model runs/mine   photographs of other people, embedded
+  recognition evaluate faces.npz                          say what those embeddings are worth"""
 
 
 def demo(

@@ -10,7 +10,15 @@ from typing import Any
 
 import typer
 
-from recognition.cli.console import bar, command_line, name_skipped, show_lines, show_tables
+from recognition.cli.console import (
+    REPORT,
+    bar,
+    command_line,
+    name_skipped,
+    show_lines,
+    show_run_folder,
+    show_tables,
+)
 from recognition.cli.evaluation_asked import Asked
 from recognition.cli.evaluation_judging import judge
 from recognition.evaluation.findings import Findings
@@ -51,7 +59,7 @@ def run_evaluation(
         (partial / "results.json").write_text(text + "\n", encoding="utf-8")
         page = markdown(results, save_curves(results, partial))
         (partial / "table.md").write_text(page, encoding="utf-8")
-        (partial / "report.html").write_text(page_of(results, images), encoding="utf-8")
+        (partial / REPORT).write_text(page_of(results, images), encoding="utf-8")
     if as_json:
         typer.echo(text)
         return
@@ -59,7 +67,7 @@ def run_evaluation(
     show_tables(tables(results))
     if notes(results):
         show_lines([*notes(results), ""])
-    typer.echo(f"Written to {legible(str(folder))}")
+    show_run_folder(folder)
 
 
 def page_of(results: Mapping[str, Any], images: Path | None) -> str:

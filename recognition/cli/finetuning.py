@@ -8,7 +8,14 @@ from pathlib import Path
 
 import typer
 
-from recognition.cli.console import bar, command_line, show_lines, show_tables, whole
+from recognition.cli.console import (
+    REPORT,
+    bar,
+    command_line,
+    show_lines,
+    show_run_folder,
+    show_tables,
+)
 from recognition.cli.run_log import logged
 from recognition.report.finetuning_tables import notes, tables, verdict
 from recognition.report.html.finetuned import document
@@ -57,7 +64,7 @@ def run_finetuning(
         }
         text = json.dumps(results, indent=1, allow_nan=False)
         (partial / "results.json").write_text(text + "\n", encoding="utf-8")
-        (partial / "report.html").write_text(render(document(results)), encoding="utf-8")
+        (partial / REPORT).write_text(render(document(results)), encoding="utf-8")
         said = told(done, recipe, seed=seed, command=command_line())
         save_projection(
             partial / "projection.safetensors", replace(done.fitted.projection, told=said)
@@ -67,4 +74,4 @@ def run_finetuning(
         return
     show_tables(tables(results))
     show_lines([*notes(results), "", *verdict(results), ""])
-    typer.echo(f"Written to {whole(folder)}")
+    show_run_folder(folder)

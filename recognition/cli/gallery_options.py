@@ -23,8 +23,8 @@ Model = Annotated[
     typer.Option(
         metavar="MODEL",
         rich_help_panel=MODEL,
-        help="Which network embeds photographs: a file, such as face.onnx, a run folder of "
-        "`recognition compare`, or a name. It must be the gallery's. By default facenet-pytorch's, "
+        help="Which network embeds photographs: a file, such as face.onnx, the folder of a "
+        "run of `recognition train`, or a name. It must be the gallery's. By default facenet-pytorch's, "
         "if its weights are here.",
     ),
 ]

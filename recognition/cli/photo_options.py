@@ -22,8 +22,8 @@ Model = Annotated[
     typer.Option(
         metavar="MODEL",
         rich_help_panel=MODEL_PANEL,
-        help="Which network embeds: a file, such as face.onnx, a run folder of "
-        "`recognition compare`, or a name. By default facenet-pytorch's, if its weights are here.",
+        help="Which network embeds: a file, such as face.onnx, the folder of a "
+        "run of `recognition train`, or a name. By default facenet-pytorch's, if its weights are here.",
     ),
 ]
 Device = Annotated[

@@ -15,6 +15,7 @@ from recognition.cli.console import (
     command_line,
     show_json,
     show_lines,
+    show_run_folder,
     shown_warnings,
     spoken_errors,
     whole,
@@ -415,7 +416,7 @@ def train(
             folder = resume
         from recognition.training.logs import CSV, TENSORBOARD, has_tensorboard
         from recognition.training.run import run_training
-        from recognition.training.run_report import REPORT, told
+        from recognition.training.run_report import told
         from recognition.training.stopping import Stopped
 
         try:
@@ -444,8 +445,7 @@ def train(
             show_json(results)
             return
         show_lines([*told(folder, results), ""])
-        typer.echo(f"Written to {legible(str(folder))}")  # a path is for copying: never cut
-        typer.echo(f"To look at: {legible(str(folder / REPORT))}")
+        show_run_folder(folder)
         typer.echo(f"To use: recognition embed PHOTOGRAPHS --model {legible(str(folder))}")
         if not has_tensorboard():
             show_lines(

@@ -16,8 +16,8 @@ from recognition.faces.models.weight_bytes import is_torchscript, read_bytes
 
 WAYS = (
     "(1) recognition weights fetch, where there is an internet connection, (2) name a file of weights with "
-    f"--model or ${VARIABLE}, or (3) train a network with recognition compare and name its "
-    "backbone.safetensors"
+    f"--model or ${VARIABLE}, or (3) train a network with recognition train "
+    "and name the folder of its run"
 )
 
 

@@ -60,7 +60,7 @@ def test_it_writes_the_whole_run_folder_and_prints_tables(finished: tuple[Result
     for head in heads:
         assert head in result.stdout
     assert "judged on 4 people never seen (16 pictures)" in result.stdout
-    assert f"Written to {out}" in result.stdout
+    assert f"Written to {out}\nTo look at: {out}/report.html\n" in result.stdout
     assert oct(out.stat().st_mode & 0o777) == "0o700"
     assert [p.name for p in out.parent.iterdir()] == ["run"]
 

@@ -41,11 +41,11 @@ def test_it_is_the_quick_comparison_of_drawn_faces(asked: dict[str, Any]) -> Non
     assert asked["folder"] == Path("x")
 
 
-def test_it_names_three_commands_that_there_are(asked: dict[str, Any]) -> None:
+def test_it_names_commands_that_there_are(asked: dict[str, Any]) -> None:
     said = CliRunner().invoke(app, ["demo"]).stdout
     assert said.startswith("tables")
     commands = re.findall(r"^  recognition (\S+)(.*?)   ", said.partition("Next:")[2], re.MULTILINE)
-    assert len(commands) == 3
+    assert len(commands) == 4
     for verb, options in commands:
         assert VERBS[verb].make_context(verb, shlex.split(options))
 
