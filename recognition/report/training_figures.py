@@ -36,7 +36,7 @@ def course(steps: Sequence[float], values: Sequence[float], most: int = MOST_POI
     """The curve, averaged over neighbours where there are more than `most`; what is nan is left out.
 
     >>> course([1, 2, 3, 4], [4.0, 2.0, float("nan"), 1.0], 2).values
-    array([3., 1.])
+    array([4. , 1.5])
     """
     at, seen = np.asarray(steps, np.float64), np.asarray(values, np.float64)
     at, seen = at[np.isfinite(seen)], seen[np.isfinite(seen)]

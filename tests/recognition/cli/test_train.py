@@ -42,7 +42,7 @@ class Asked:
         command: str,
     ) -> dict[str, Any]:
         assert callable(watch)
-        assert command.startswith("recognition ")
+        assert command.startswith("recognition")
         self.start = start
         self.calls.append((config, folder, resume))
         if self.error is not None:
