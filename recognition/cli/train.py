@@ -446,7 +446,9 @@ def train(
             return
         show_lines([*told(folder, results), ""])
         show_run_folder(folder)
-        typer.echo(f"To use: recognition embed PHOTOGRAPHS --model {legible(str(folder))}")
+        typer.echo(
+            f"To use: recognition embed PHOTOGRAPHS --model {shlex.quote(legible(str(folder)))}"
+        )
         if not has_tensorboard():
             show_lines(
                 [f"Its curves are in {CSV}; TensorBoard draws them after {whole(TENSORBOARD)}."]

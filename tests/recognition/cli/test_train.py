@@ -240,7 +240,9 @@ def begun(asked: Asked, tmp_path: Path) -> Path:
 
 
 def test_a_run_goes_on_with_its_own_settings(begun: Path, asked: Asked) -> None:
-    assert run("--resume", begun).exit_code == 0
+    result = run("--resume", begun)
+    assert result.exit_code == 0
+    assert f"--model '{begun}'" in result.stdout, "to be typed, spaces and all"
     ((config, folder, resume),) = asked.calls
     assert (config.run.steps, folder, resume) == (50, begun, True)
 
