@@ -1,5 +1,6 @@
 """The report of a comparison of heads, from what its `results.json` holds."""
 
+import re
 from collections.abc import Iterator, Mapping
 from math import inf
 from typing import Any
@@ -53,7 +54,8 @@ def document(results: Results, thumbnails: Mapping[str, bytes] | None = None) ->
     said = _verdict(results, best)
     if operating is not None:
         means = what_it_means(operating, nearest(operating, _start(best)))
-        said.append(f"With {best['name']}{_in_the_first(results)}: {means[0]}")
+        name = _called(results)[best["name"]]
+        said.append(f"With {name}{_in_the_first(results)}: {' '.join(means[:2])}")
     return Document(
         title="Which head tells new people apart?",
         lead=notes(results)[0],
@@ -64,6 +66,16 @@ def document(results: Results, thumbnails: Mapping[str, bytes] | None = None) ->
         facts=list(_facts(results)),
         thumbnails=thumbnails or {},
     )
+
+
+def _called(results: Results) -> dict[str, str]:
+    """Each head without its options, where the name alone says which it is."""
+    names = [head["name"] for head in results["heads"]]
+    brief = [re.split("[:+]", name)[0] for name in names]
+    return {
+        name: short if brief.count(short) == 1 else name
+        for name, short in zip(names, brief, strict=True)
+    }
 
 
 def _error(head: Head) -> float:
@@ -87,7 +99,8 @@ def _verdict(results: Results, best: Head) -> list[str]:
     eer = best["estimates"]["eer"]
     if eer["value"] is None:
         return ["No head has an equal error rate that could be measured here."]
-    alike = [head["name"] for head in results["heads"] if _error(head) == eer["value"]]
+    called = _called(results)
+    alike = [called[head["name"]] for head in results["heads"] if _error(head) == eer["value"]]
     have = "has" if len(alike) == 1 else "have"
     known = eer["low"] is not None and eer["high"] is not None
     ends = f" (95 %: {eer['low']:.1%} to {eer['high']:.1%})" if known else ""
@@ -100,11 +113,15 @@ def _verdict(results: Results, best: Head) -> list[str]:
     many = len(differences["heads"]) > MOST_TOLD
     for name, gap in differences["heads"].items():
         kind = LOWER if gap["high"] < 0 else HIGHER if gap["low"] > 0 else UNTOLD
-        kinds[kind].append(name if many else f"{name}, {_gap(gap, kind)}")
-    baseline = differences["baseline"]
+        kinds[kind].append(called[name] if many else f"{called[name]}, {_gap(gap, kind)}")
+    baseline = called[differences["baseline"]]
+    if not kinds[LOWER]:
+        said.insert(
+            0, f"No head is better than {baseline}, which has no margin, by more than chance."
+        )
     apart = ", " if many else "; "
     said += [
-        f"{kind.capitalize()} the error of {baseline}, which has no margin, on the same people: "
+        f"{kind.capitalize()} that of {baseline}, which has no margin, on the same people: "
         f"{apart.join(names)}."
         for kind, names in kinds.items()
         if names

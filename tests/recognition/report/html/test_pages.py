@@ -122,3 +122,20 @@ def test_the_slider_s_numbers_are_those_of_the_results(folder: Path) -> None:
                 grid[at], abs=1e-4
             )
         assert not seen.complaints
+
+
+@pytest.mark.parametrize(("low", "high", "first"), [
+    (-0.02, 0.01, "No head is better than normface"),
+    (-0.02, -0.01, "arcface has the lowest"),
+])  # fmt: skip
+def test_that_no_head_is_better_is_said_first(
+    compare: Path, low: float, high: float, first: str
+) -> None:
+    found = results(compare)
+    found["differences"]["heads"] = {"arcface": {"value": -0.015, "low": low, "high": high}}
+    for head in found["heads"]:
+        head["estimates"]["eer"]["value"] = 0.1 if head["name"] == "arcface" else 0.115
+    assert compared(found).verdict[0].startswith(first)
+    found["heads"][1]["name"] = "arcface:m=0.4"
+    found["differences"]["heads"] = {"arcface:m=0.4": {"value": -0.015, "low": low, "high": high}}
+    assert not any("m=0.4" in sentence for sentence in compared(found).verdict)
