@@ -21,6 +21,7 @@ from margin_losses.registry import table
 from recognition.cli import app
 from recognition.cli.compare import compare
 from recognition.datasets.drawn import draw_faces
+from recognition.metrics.listing import table as metrics_table
 from recognition.training.head_choices import DEFAULT_HEADS, FOUND, TRIALS
 
 ROOT = Path(__file__).parents[1]
@@ -123,6 +124,10 @@ def test_library_code_never_prints_or_asserts() -> None:
 
 def test_the_readme_has_the_table_of_heads() -> None:
     assert table() in README
+
+
+def test_the_readme_has_the_table_of_metrics() -> None:
+    assert metrics_table() in README
 
 
 def test_the_readme_names_every_verb_and_every_make_target() -> None:
