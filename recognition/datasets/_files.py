@@ -27,6 +27,8 @@ def require_file(path: Path, expected: str) -> int:
         else:
             with path.open("rb"):
                 return status.st_size
+    except FileNotFoundError:
+        came = "there is no such file"
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         came = reason(error)
     raise InputError(f"expected {expected} at {shown(path)}, but {came}; {way_out}")

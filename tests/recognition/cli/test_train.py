@@ -220,8 +220,8 @@ def test_a_file_that_makes_no_sense_is_named(asked: Asked) -> None:
         (["--milestones", "0.7,0.5"], "schedule.milestones: expected shares of the steps between"),
         (["--people", 5], "data.people: goes with pictures of one's own"),
         (["--optimiser", "adamw"], "optimiser.lr: of adamw expected at most 0.05"),
-        (["--config", "none.toml"], "No such file"),
-        (["--resume", "none"], "No such file"),
+        (["--config", "none.toml"], "no such file"),
+        (["--resume", "none"], "no such file"),
         (["--speed", "high"], "No such option"),
     ],
 )

@@ -455,7 +455,7 @@ def test_what_is_no_such_file_is_refused(tmp_path: Path) -> None:
     write_npy(tmp_path / "renamed.npy").rename(tmp_path / "renamed.npz")
     (tmp_path / "renamed.parquet").write_bytes(b"\x89HDF\r\n\x1a\n")
     for name, message in [
-        ("none.npz", "No such file or directory; check the path"),
+        ("none.npz", "there is no such file; check the path"),
         ("empty.npz", "it is empty"),
         ("folder.npz", "it is a folder"),
         ("pipe.npy", "no regular file"),

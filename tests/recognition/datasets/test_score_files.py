@@ -177,7 +177,9 @@ def test_two_lists_must_be_two_lists(tmp_path: Path) -> None:
     good = write(tmp_path, "1\n", "good")
     with pytest.raises(InputError, match=r"got .*good twice; name the other one"):
         read_scores((good, good))
-    with pytest.raises(InputError, match=r"list of non-mated scores.* at .*none, but No such file"):
+    with pytest.raises(
+        InputError, match=r"list of non-mated scores.* at .*none, but there is no such file"
+    ):
         read_scores((good, tmp_path / "none"))
     for text, message in [
         ("score\n1\n", "bad, line 1: expected the last field to be a finite number"),

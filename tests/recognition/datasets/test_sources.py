@@ -69,8 +69,8 @@ def test_other_kinds_are_refused_with_the_way_out(sources: dict[str, Path], tmp_
         "people/1/0.png": "the folder that holds one folder a person",
         "one.xyz": "suffix '.xyz'; write such a CSV",
         "gone": "got nothing; check the path",
-        "gone.rec": "No such file",
-        "gone.csv": "No such file",
+        "gone.rec": "no such file",
+        "gone.csv": "no such file",
     }.items():
         with pytest.raises(InputError, match=way_out):
             read_pictures(tmp_path / name)

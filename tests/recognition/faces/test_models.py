@@ -132,7 +132,7 @@ def test_a_network_by_dotted_name_embeds_with_its_weights(tmp_path):
         ("networks:Card@{}", "cannot be imported"),
         ("builtins:dict@{}", "expected builtins:dict to build a torch.nn.Module, got dict"),
         ("torch.nn:Identity@{}", "expected the 0 tensors of torch.nn:Identity"),
-        ("networks:Tiny@{}x", "No such file"),
+        ("networks:Tiny@{}x", "no such file"),
     ],
 )
 def test_a_name_that_builds_no_network_is_refused(tmp_path, name, words):

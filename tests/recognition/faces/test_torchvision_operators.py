@@ -143,5 +143,7 @@ def test_other_weights_are_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(facenet_mtcnn, "folder", lambda: tmp_path)
     with pytest.raises(InputError, match=r"weights of RNet .* sha256 bbb937de72ef"):
         facenet_mtcnn.network("RNet")
-    with pytest.raises(InputError, match=r"weights of ONet at .*onet\.pt, but No such file"):
+    with pytest.raises(
+        InputError, match=r"weights of ONet at .*onet\.pt, but there is no such file"
+    ):
         facenet_mtcnn.network("ONet")

@@ -169,7 +169,7 @@ def test_files_that_are_no_configuration(tmp_path, text, message):
 def test_no_file_and_a_folder(tmp_path):
     with pytest.raises(InputError, match="it is a folder; name one file in it"):
         read_config(tmp_path)
-    with pytest.raises(InputError, match="No such file"):
+    with pytest.raises(InputError, match="no such file"):
         read_config(tmp_path / "none.toml")
 
 

@@ -173,5 +173,5 @@ def test_another_file_is_refused_in_a_sentence(tmp_path: Path, content: bytes, s
 
 def test_a_folder_without_one_is_refused(tmp_path: Path) -> None:
     save_file(EYE, tmp_path / "weights.safetensors")
-    with pytest.raises(InputError, match=r"projection\.safetensors, but No such file"):
+    with pytest.raises(InputError, match=r"projection\.safetensors, but there is no such file"):
         read_projection(tmp_path)
