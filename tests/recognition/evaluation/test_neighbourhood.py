@@ -75,7 +75,7 @@ def test_lists_name_the_pictures_to_look_at(section):
         assert all(len(row) == len(each.headings) for row in each.rows)
     counted = {row.key: row.estimate.value for row in section.rows}
     assert all(counted[key] == each.total for key, each in lists.items())
-    assert "2 pictures are the only ones" in section.notes[-1]
+    assert "the only one of their person, 2 here" in section.notes[-1]
     assert json.dumps(Findings({}, [section]).as_dict()["sections"][0]["lists"])
 
 

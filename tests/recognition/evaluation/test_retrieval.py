@@ -57,7 +57,7 @@ def test_rows_are_the_metrics_and_intervals_of_persons(section):
         "k": 5,
         "hits": int((ranks.first <= 5).sum()),
     }
-    assert "2 pictures are the only ones" in section.notes[1]
+    assert "the only one of their person, 2 here" in section.notes[1]
 
 
 def test_the_curve_is_recall_at_every_k(section):

@@ -432,8 +432,8 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 from face_fakes import FakeDetector, FakeEmbedder
 from recognition import embed_folder
-from recognition.faces import parts
-parts.SECONDS = 0
+from recognition.faces import finished_photos
+finished_photos.SECONDS = 0
 class Slow(FakeDetector):
     def detect(self, photos):
         for _ in photos:

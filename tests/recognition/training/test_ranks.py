@@ -91,14 +91,21 @@ def near(one: Path, two: Path) -> bool:
     )
 
 
-def test_what_three_began_two_and_one_go_on_with(configuration: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "next_ranks",
+    [2, pytest.param(4, marks=pytest.mark.skipif(not SOAK, reason="make soak has four as well"))],
+)
+def test_what_three_began_others_and_one_go_on_with(
+    configuration: str, tmp_path: Path, next_ranks: int
+) -> None:
     done = launch(1, "run", tmp_path / "alone", CONFIGURATION=configuration)
     assert done.returncode == 0, done.stderr[-3000:]
     done = launch(3, "run", tmp_path / "run", CONFIGURATION=configuration, DIES="1:3")
     assert done.returncode != 0
     assert time.time() - float((tmp_path / "run" / "died").read_text()) < 30
     assert read_checkpoint(tmp_path / "run" / LAST).told["step"] == 2
-    done = launch(2, "run", tmp_path / "run", CONFIGURATION=configuration, DIES="0:7:no room here")
+    dies = "0:7:no room here"
+    done = launch(next_ranks, "run", tmp_path / "run", CONFIGURATION=configuration, DIES=dies)
     assert done.returncode != 0
     assert "no room here" in done.stderr
     assert time.time() - float((tmp_path / "run" / "died").read_text()) < 30
