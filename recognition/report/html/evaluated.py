@@ -107,7 +107,7 @@ def _start(results: Results) -> tuple[float, str]:
     for key, what in STARTS.items():
         row = row_of(results, key)
         if row is not None and row["counts"].get("threshold") is not None:
-            return float(row["counts"]["threshold"]), f" It starts beside the threshold for {what}."
+            return float(row["counts"]["threshold"]), f" It starts at the threshold for {what}."
     return 0.0, ""
 
 
