@@ -208,7 +208,7 @@ def test_weights_of_another_layout_are_refused_in_a_sentence(tmp_path, kind, wor
 
 def test_empty_missing_and_cut_files_are_refused(files, tmp_path):
     file = tmp_path / VGG
-    for raw, words in ((None, "No such file"), (b"", "is empty")):
+    for raw, words in ((None, "no such file"), (b"", "is empty")):
         if raw is not None:
             file.write_bytes(raw)
         with pytest.raises(InputError, match=words):
