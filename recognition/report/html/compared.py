@@ -240,21 +240,25 @@ def _middles(results: Results, head: Head) -> list[float]:
 
 
 def _det(results: Results) -> Drawing:
-    columns: list[tuple[str, list[str]]] = []
-    for head in results["heads"]:
-        curve = head["runs"][0]["curve"]
-        found = [at_rates(curve["fmr"], [rate]) for rate in RATES]
-        cells = [f"{100 * curve['fnmr'][at[0]]:.1f} %" if at else "not resolved" for at in found]
-        columns.append((head["name"], cells))
-    rows = [[(name, ""), *((cell, "") for cell in cells)] for name, cells in columns]
-    headings = ["head", *(f"FMR at most {100 * rate:g} %" for rate in RATES)]
-    table = Table("Misses, by the false match rate allowed", headings, rows)
+    curves = {head["name"]: head["runs"][0]["curve"] for head in results["heads"]}
+    rates = {name: (curve["fmr"], curve["fnmr"]) for name, curve in curves.items()}
+    table = _misses("Misses, by the false match rate allowed", "FMR", rates)
     sentence = (
         "False matches to the right, misses upwards, on normal-deviate axes"
         f"{_in_the_first(results)}: the nearer to the lower left, the better.{_dashed(results)}"
     )
     svg = svg_of(det_figure(results), "det")
     return Drawing("det", "Both errors (DET)", svg, sentence, table)
+
+
+def _misses(title: str, rate: str, curves: Mapping[str, tuple[list[float], list[float]]]) -> Table:
+    """A row a head: what is missed where at most so many errors of the other kind are allowed."""
+    rows = []
+    for name, (allowed, missed) in curves.items():
+        found = [at_rates(allowed, [most]) for most in RATES]
+        cells = [f"{100 * missed[at[0]]:.1f} %" if at else "not resolved" for at in found]
+        rows.append([(name, ""), *((cell, "") for cell in cells)])
+    return Table(title, ["head", *(f"{rate} at most {100 * most:g} %" for most in RATES)], rows)
 
 
 def _dashed(results: Results) -> str:
@@ -300,15 +304,11 @@ def _by_place(results: Results, curve: str, across: str, upwards: str) -> Table:
 
 
 def _fnir(results: Results) -> Drawing:
-    rows = []
+    rates = {}
     for head in results["heads"]:
-        rates = head["runs"][0]["operating"]["identification"]
-        fpir, fnir = rates["fpir"][::-1], rates["fnir"][::-1]  # ascending in FPIR
-        found = [at_rates(fpir, [rate]) for rate in RATES]
-        cells = [f"{100 * fnir[at[0]]:.1f} %" if at else "not resolved" for at in found]
-        rows.append([(head["name"], ""), *((cell, "") for cell in cells)])
-    headings = ["head", *(f"FPIR at most {100 * rate:g} %" for rate in RATES)]
-    table = Table("Misses, by the false alarms allowed", headings, rows)
+        found = head["runs"][0]["operating"]["identification"]
+        rates[head["name"]] = (found["fpir"][::-1], found["fnir"][::-1])  # ascending in FPIR
+    table = _misses("Misses, by the false alarms allowed", "FPIR", rates)
     sentence = (
         "Strangers given a name to the right, enrolled people missed upwards, on normal-deviate "
         f"axes{_in_the_first(results)}: the nearer to the lower left, the better.{_dashed(results)}"

@@ -7,6 +7,8 @@ import numpy as np
 
 from recognition.report.evaluation.cells import Entry, Results, value_of
 from recognition.report.evaluation.figures import figures
+from recognition.report.evaluation.identification_figures import growths_of
+from recognition.report.evaluation.panels import curve_of
 from recognition.report.evaluation.tables import groups_table
 from recognition.report.html.curve_tables import at_rates, curve_table, rows_table
 from recognition.report.html.document import Drawing
@@ -57,7 +59,7 @@ def _said(results: Results, key: str) -> str:
 
 
 def _scores(results: Results) -> _Told:
-    curve = section_of(results, "verification")["curves"]["histogram"]
+    curve = curve_of(results, "verification", "histogram")
     kinds = {"one person": "mated", "two people": "nonmated"}
     counts = {name: np.asarray(curve[key]) for name, key in kinds.items()}
     seen = np.flatnonzero(sum(counts.values()) > 0)
@@ -86,7 +88,7 @@ def _apart(results: Results, counts: Mapping[str, Any]) -> str:
 
 
 def _at_error(results: Results, key: str) -> Table:
-    curve = section_of(results, "verification")["curves"]["roc"]
+    curve = curve_of(results, "verification", "roc")
     columns = {
         "FMR": (curve["fmr"], "share"),
         "FNMR": (curve["fnmr"], "share"),
@@ -114,7 +116,7 @@ def _roc(results: Results) -> _Told:
 
 
 def _cmc(results: Results) -> _Told:
-    curve = section_of(results, "identification")["curves"]["cmc"]
+    curve = curve_of(results, "identification", "cmc")
     columns = {"rank": (curve["rank"], "count"), "found": (curve["rate"], "share")}
     sentence = (
         f"The right person comes first in {_said(results, 'rank1')} of the searches for somebody "
@@ -126,7 +128,7 @@ def _cmc(results: Results) -> _Told:
 
 
 def _oscr(results: Results) -> _Told:
-    curve = section_of(results, "identification")["curves"]["oscr"]
+    curve = curve_of(results, "identification", "oscr")
     columns = {
         "FPIR": (curve["fpir"], "share"),
         "named rightly": (curve["dir"], "share"),
@@ -142,12 +144,7 @@ def _oscr(results: Results) -> _Told:
 
 
 def _growth(results: Results) -> _Told:
-    curves = section_of(results, "identification")["curves"]
-    curve = next(
-        curve
-        for name, curve in curves.items()
-        if name.startswith("growth") and len(curve["gallery"]) > 1
-    )
+    _, curve = growths_of(results)[0]
     independent = curve["independent"] if "independent" in curve else curve["bound"]
     columns = {
         "people enrolled": (curve["gallery"], "count"),
@@ -165,7 +162,7 @@ def _growth(results: Results) -> _Told:
 
 
 def _margins(results: Results) -> _Told:
-    curve = section_of(results, "neighbours")["curves"]["margins"]
+    curve = curve_of(results, "neighbours", "margins")
     counts = np.asarray(curve["counts"])
     seen = np.flatnonzero(counts)
     columns = {
@@ -182,7 +179,7 @@ def _margins(results: Results) -> _Told:
 
 
 def _quality(results: Results) -> _Told:
-    curve = section_of(results, "quality")["curves"]["discard"]
+    curve = curve_of(results, "quality", "discard")
     columns = {
         "discarded": (curve["share"], "share"),
         "missed of the rest": (curve["fnmr"], "share"),
